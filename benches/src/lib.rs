@@ -1,0 +1,1 @@
+//! Load generator and fixtures for measuring the daemon beside the Java service.

@@ -1,0 +1,1 @@
+//! Bytes and values of the external shuffle protocol of Apache Spark.
