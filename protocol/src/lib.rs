@@ -1,1 +1,21 @@
-//! Bytes and values of the external shuffle protocol of Apache Spark.
+//! Bytes and values of Apache Spark's external shuffle protocol (Spark 3.4 to 4.3).
+//!
+//! Reading order: [`frame`] cuts frames out of what a socket delivered, [`message`] reads the transport message
+//! in a frame, [`wire`] holds the primitives.
+//!
+//! This crate does no I/O: no sockets, no files, no clocks, no threads. Decoding borrows from the received
+//! bytes and allocates nothing in proportion to a number a peer has chosen.
+
+#![forbid(unsafe_code)]
+#![deny(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::cast_possible_truncation
+)]
+
+pub mod frame;
+mod java;
+pub mod message;
+pub mod wire;
+
+pub use java::NotANumber;
