@@ -1,0 +1,128 @@
+"""A standalone Spark cluster of one master and one worker, in a folder of its own.
+
+    python3 -m sparktest.cluster --version 4.3.0 --dir DIR
+
+prints one line of JSON when the worker has registered (see `Cluster`) and tears the cluster down
+when standard input ends or a signal arrives.
+
+The worker runs without a shuffle service of its own while the applications use one, as on a
+machine where the service is another process. What then happens to shuffle files, from
+`org.apache.spark.deploy.worker.Worker` and proved by the stories:
+
+* An executor that exits leaves its files (`DiskBlockManager(deleteFilesOnStop = false)`, because
+  the *application* has `spark.shuffle.service.enabled`). The worker then tells its own service
+  object `executorRemoved` (`spark.storage.cleanupFilesAfterExecutorExit`), but that object
+  never started, knows no executor, and so deletes nothing.
+* When the application ends, the worker deletes the application's local dirs. Nobody tells our
+  service, which is what happens on Kubernetes, too.
+"""
+
+import argparse
+import dataclasses
+import json
+import os
+import re
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from . import venv
+from .processes import Child, stop_on_signals
+
+_START_LIMIT_S = 60.0
+_WORKER_CORES = 6  # more than the machine may have: executors mostly wait
+_JVM_OPTIONS = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Xshare:auto"
+
+
+@dataclasses.dataclass(frozen=True)
+class Cluster:
+    """Where a running cluster is; all an application needs to know."""
+
+    version: str
+    #: URL of the master.
+    master: str
+    #: Folder that holds everything below.
+    folder: str
+
+    @property
+    def root(self) -> Path:
+        """The folder that holds all local dirs: what the service may serve."""
+        return Path(self.folder) / "local"
+
+    @property
+    def event_logs(self) -> Path:
+        """Where applications write their event logs."""
+        return Path(self.folder) / "events"
+
+    @property
+    def work(self) -> Path:
+        """The worker's folder, with the output of executors as `<app>/<executor>/stderr`."""
+        return Path(self.folder) / "work"
+
+    def to_json(self) -> str:
+        """One line that `from_json` reads."""
+        return json.dumps(dataclasses.asdict(self))
+
+    @staticmethod
+    def from_json(text: str) -> "Cluster":
+        """The reverse of `to_json`."""
+        return Cluster(**json.loads(text))
+
+
+@contextmanager
+def running(version: str, folder: Path) -> Iterator[Cluster]:
+    """A cluster that lives as long as the `with` block. `folder` is created and left behind."""
+    home = venv.spark_home(version)
+    folder = folder.resolve()
+    local_dirs = [folder / "local" / name for name in ("disk-a", "disk-b")]
+    for each in [*local_dirs, folder / "events"]:
+        each.mkdir(parents=True, exist_ok=True)
+    env = dict(os.environ, SPARK_HOME=str(home), SPARK_LOCAL_IP="127.0.0.1")
+    env.update(SPARK_DAEMON_MEMORY="256m", SPARK_DAEMON_JAVA_OPTS=_JVM_OPTIONS)
+    env.update(SPARK_LOCAL_DIRS=",".join(map(str, local_dirs)), SPARK_WORKER_DIR=str(folder / "work"))
+    env["SPARK_WORKER_OPTS"] = "-Dspark.shuffle.service.enabled=false -Dspark.worker.cleanup.enabled=false"
+    for stray in ("SPARK_CONF_DIR", "SPARK_MASTER_HOST", "SPARK_MASTER_PORT", "SPARK_MASTER_OPTS"):
+        env.pop(stray, None)
+    at = ["--host", "127.0.0.1", "--port", "0", "--webui-port", "0"]
+    children: list[Child] = []
+    try:
+        spark_class = [str(home / "bin/spark-class")]
+        master = Child("master", [*spark_class, "org.apache.spark.deploy.master.Master", *at], folder / "master.log", env)
+        children.append(master)
+        url = master.wait_for_log(_find(r"Starting Spark master at (spark://\S+:\d+)"), _START_LIMIT_S, "to listen")
+        size = ["--cores", str(_WORKER_CORES), "--memory", "6g"]
+        worker = Child(
+            "worker", [*spark_class, "org.apache.spark.deploy.worker.Worker", *at, *size, url], folder / "worker.log", env
+        )
+        children.append(worker)
+        worker.wait_for_log(_find(r"(Successfully registered with master)"), _START_LIMIT_S, "to register")
+        yield Cluster(version, url, str(folder))
+    finally:
+        for child in reversed(children):
+            child.terminate()
+
+
+def _find(pattern: str) -> Callable[[str], str | None]:
+    def found(text: str) -> str | None:
+        match = re.search(pattern, text)
+        return match[1] if match else None
+
+    return found
+
+
+def main() -> int:
+    """Runs one cluster until standard input ends."""
+    parser = argparse.ArgumentParser(description="Run a standalone Spark cluster until standard input ends.")
+    parser.add_argument("--version", required=True, help="Spark release, one of versions.txt")
+    parser.add_argument("--dir", required=True, type=Path, help="folder for logs, local dirs and event logs")
+    options = parser.parse_args()
+    stop_on_signals()
+    with running(options.version, options.dir) as cluster:
+        print(cluster.to_json(), flush=True)
+        sys.stdin.read()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

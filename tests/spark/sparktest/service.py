@@ -1,0 +1,171 @@
+"""Shuffle services to run Spark against: our daemon, Spark's own Java service, or one that runs already.
+
+Every service listens on 127.0.0.1, serves the files below one root, keeps its registrations in
+a state folder, and can be killed and started again at the same port.
+"""
+
+import os
+import re
+import select
+import urllib.request
+from abc import ABC, abstractmethod
+from pathlib import Path
+
+from . import venv
+from .processes import Child, answers, free_port
+from .waiting import wait_for
+
+_READY_LIMIT_S = 30.0
+
+
+class Service(ABC):
+    """A shuffle service that is running when the constructor returns."""
+
+    name: str
+    #: Whether registrations survive SIGKILL and RemoveBlocks takes the checksum file along.
+    removes_checksums = False
+    port: int
+    metrics_port: int | None = None
+
+    @abstractmethod
+    def kill(self) -> None:
+        """Ends the service as a power cut would (SIGKILL)."""
+
+    @abstractmethod
+    def restart(self) -> None:
+        """Starts it again at the same port with the same state; returns when it serves."""
+
+    @abstractmethod
+    def stop(self) -> None:
+        """Ends the service; safe to call again."""
+
+    def metrics(self) -> dict[str, float]:
+        """Sum over all labels of each Prometheus sample; empty for services without an endpoint."""
+        if self.metrics_port is None:
+            return {}
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.metrics_port}/metrics", timeout=5) as reply:
+            return parse_metrics(reply.read().decode())
+
+
+def parse_metrics(text: str) -> dict[str, float]:
+    """Adds up the samples of each metric name in Prometheus' text format."""
+    sums: dict[str, float] = {}
+    for line in text.splitlines():
+        found = re.match(r"([A-Za-z_:][\w:]*)(?:\{.*\})? (\S+)", line)
+        if found:
+            sums[found[1]] = sums.get(found[1], 0.0) + float(found[2])
+    return sums
+
+
+class DaemonService(Service):
+    """Our daemon."""
+
+    name = "shuffle-daemon"
+    removes_checksums = True
+
+    def __init__(self, binary: Path, root: Path, folder: Path) -> None:
+        """Starts `binary` over the local dirs below `root`; state and log go to `folder`."""
+        self._binary, self._root, self._folder = binary, root, folder
+        self.port = 0
+        self._child: Child | None = None
+        self.restart()
+
+    def restart(self) -> None:
+        """See `Service`. The metrics port is a new one."""
+        assert self._child is None or not self._child.alive(), "still running"
+        state = self._folder / "state"
+        state.mkdir(parents=True, exist_ok=True)
+        argv = [str(self._binary), "--listen", f"127.0.0.1:{self.port}", "--metrics-listen", "127.0.0.1:0"]
+        argv += ["--root", str(self._root), "--state-dir", str(state)]
+        self._child = Child(self.name, argv, self._folder / "daemon.log", dict(os.environ), pipe_stdout=True)
+        line = self._ready_line(self._child)
+        found = re.fullmatch(r"ready listen=\S+:(\d+) metrics=\S+:(\d+)", line)
+        if not found:
+            self._child.kill()
+            raise RuntimeError(f"{self.name} did not become ready, it said {line!r} and logged:\n{self._child.text()}")
+        self.port, self.metrics_port = int(found[1]), int(found[2])
+
+    def kill(self) -> None:
+        """See `Service`."""
+        if self._child:
+            self._child.kill()
+
+    def stop(self) -> None:
+        """See `Service`."""
+        if self._child:
+            self._child.terminate()
+
+    @staticmethod
+    def _ready_line(child: Child) -> str:
+        readable, _, _ = select.select([child.stdout], [], [], _READY_LIMIT_S)
+        return child.stdout.readline().decode().rstrip("\n") if readable else ""
+
+
+class JavaService(Service):
+    """Spark's own service as its standalone mode ships it, with its recovery store switched on."""
+
+    name = "Spark's Java service"
+
+    def __init__(self, version: str, root: Path, folder: Path) -> None:
+        """Starts the service of this Spark release over the local dirs below `root`."""
+        self._version, self._root, self._folder = version, root, folder
+        self.port = free_port()
+        self._child: Child | None = None
+        self.restart()
+
+    def restart(self) -> None:
+        """See `Service`."""
+        home = venv.spark_home(self._version)
+        # spark.local.dir is both the list of allowed roots and the place of the recovery store.
+        options = f"-Dspark.shuffle.service.port={self.port} -Dspark.local.dir={self._root}"
+        env = dict(os.environ, SPARK_HOME=str(home), SPARK_DAEMON_MEMORY="512m", SPARK_LOCAL_IP="127.0.0.1")
+        env["SPARK_SHUFFLE_OPTS"] = f"{options} -XX:+UseSerialGC"
+        argv = [str(home / "bin/spark-class"), "org.apache.spark.deploy.ExternalShuffleService"]
+        self._child = Child(self.name, argv, self._folder / "java-service.log", env)
+        child = self._child
+        wait_for(lambda: answers(self.port) or not child.alive(), _READY_LIMIT_S, f"{self.name} to listen")
+        if not child.alive():
+            raise RuntimeError(f"{self.name} ended:\n{child.text()}")
+
+    def kill(self) -> None:
+        """See `Service`."""
+        if self._child:
+            self._child.kill()
+
+    def stop(self) -> None:
+        """See `Service`."""
+        if self._child:
+            self._child.terminate()
+
+
+class RunningService(Service):
+    """A service that somebody else started and will stop."""
+
+    name = "a running service"
+
+    def __init__(self, port: int, metrics_port: int | None) -> None:
+        self.port, self.metrics_port = port, metrics_port
+
+    def kill(self) -> None:
+        """Not ours to kill."""
+        raise RuntimeError("this story needs a service of its own")
+
+    def restart(self) -> None:
+        """Not ours to restart."""
+        raise RuntimeError("this story needs a service of its own")
+
+    def stop(self) -> None:
+        """Left running."""
+
+
+def start(spec: str, version: str, root: Path, folder: Path) -> Service:
+    """Starts what `spec` says: `java`, `java:VERSION`, `daemon:BINARY` or `at:PORT[:METRICS_PORT]`."""
+    kind, _, rest = spec.partition(":")
+    if kind == "daemon" and rest:
+        return DaemonService(Path(rest).resolve(), root, folder)
+    if kind == "java":
+        return JavaService(rest or version, root, folder)
+    if kind == "at" and rest:
+        port, _, metrics = rest.partition(":")
+        return RunningService(int(port), int(metrics) if metrics else None)
+    raise ValueError(f"service {spec!r}: allowed are java, java:VERSION, daemon:BINARY, at:PORT[:METRICS_PORT]")

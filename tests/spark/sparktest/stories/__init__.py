@@ -1,0 +1,25 @@
+"""The stories: each module holds functions that take a `Stage` and make claims.
+
+A story runs inside the driver's process. `ALL` is the only list of them.
+"""
+
+from collections.abc import Callable
+
+from ..stage import Stage
+from . import disk, loss, reuse, sql
+
+Story = Callable[[Stage], None]
+
+ALL: dict[str, Story] = {
+    "reuse": reuse.reuse,
+    "old_fetch_protocol": reuse.old_fetch_protocol,
+    "host_local_on": reuse.host_local_on,
+    "batch_fetch": sql.batch_fetch,
+    "skew_join": sql.skew_join,
+    "rdd_blocks": disk.rdd_blocks,
+    "big_block_to_disk": disk.big_block_to_disk,
+    "many_blocks_to_disk": disk.many_blocks_to_disk,
+    "shuffle_freed": disk.shuffle_freed,
+    "corruption": loss.corruption,
+    "service_killed": loss.service_killed,
+}
