@@ -1,7 +1,7 @@
 //! Bytes and values of Apache Spark's external shuffle protocol (Spark 3.4 to 4.3).
 //!
 //! Reading order: [`frame`] cuts frames out of what a socket delivered, [`message`] reads the transport message
-//! in a frame, [`wire`] holds the primitives.
+//! in a frame, [`shuffle`] the message in an RPC's body, [`wire`] holds the primitives.
 //!
 //! This crate does no I/O: no sockets, no files, no clocks, no threads. Decoding borrows from the received
 //! bytes and allocates nothing in proportion to a number a peer has chosen.
@@ -16,6 +16,7 @@
 pub mod frame;
 mod java;
 pub mod message;
+pub mod shuffle;
 pub mod wire;
 
 pub use java::NotANumber;
