@@ -7,6 +7,7 @@
 //! type byte and its fields; bytes after the last field are ignored.
 
 mod diagnose_corruption;
+mod display;
 mod fetch_shuffle_blocks;
 mod local_dirs;
 mod open_blocks;
@@ -29,6 +30,9 @@ pub use remove_blocks::{BlocksRemoved, RemoveBlocks};
 pub use stream_handle::StreamHandle;
 pub use upload_block::{UploadBlock, UploadBlockStream};
 
+use std::fmt;
+
+use self::display::{Describe, Fields};
 use crate::wire::{DecodeError, Reader, Writer};
 
 /// Declares the enum and its table from one list, so that they cannot disagree.
@@ -83,6 +87,14 @@ macro_rules! messages {
             pub const fn name(&self) -> &'static str {
                 match self {
                     $(Self::$name(_) => stringify!($name),)*
+                }
+            }
+        }
+
+        impl Describe for BlockTransferMessage<'_> {
+            fn describe(&self, t: &mut Fields<'_, '_>) -> fmt::Result {
+                match self {
+                    $(Self::$name(message) => message.describe(t),)*
                 }
             }
         }
