@@ -16,6 +16,7 @@ import tempfile
 from pathlib import Path
 
 from . import cluster as clusters
+from . import service as services
 from . import venv, versions
 from .cluster import Cluster
 from .processes import Stopped, stop_on_signals
@@ -59,7 +60,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Run stories on real Spark against a shuffle service.")
     parser.add_argument("stories", nargs="+", help=f"all, or some of: {', '.join(story_names())}")
     parser.add_argument("--version", default=versions.newest(), help="Spark release (default: %(default)s)")
-    parser.add_argument("--service", required=True, help="java, java:VERSION, daemon:BINARY or at:PORT[:METRICS_PORT]")
+    parser.add_argument("--service", required=True, help=services.ALLOWED)
     parser.add_argument("--cluster", help="the line that sparktest.cluster printed (default: a cluster of its own)")
     options = parser.parse_args()
     stories = story_names() if options.stories == ["all"] else options.stories

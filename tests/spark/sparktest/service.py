@@ -15,6 +15,7 @@ from . import venv
 from .processes import Child, answers, free_port
 from .waiting import wait_for
 
+ALLOWED = "java, java:VERSION, daemon:BINARY, at:PORT"
 _READY_LIMIT_S = 30.0
 
 
@@ -22,7 +23,7 @@ class Service(ABC):
     """A shuffle service that is running when the constructor returns."""
 
     name: str
-    #: Whether registrations survive SIGKILL and RemoveBlocks takes the checksum file along.
+    #: Whether RemoveBlocks takes the checksum file along; Java's service leaves it behind.
     removes_checksums = False
     port: int
     metrics_port: int | None = None
@@ -139,12 +140,15 @@ class JavaService(Service):
 
 
 class RunningService(Service):
-    """A service that somebody else started and will stop."""
+    """A service that somebody else started, shares with others and will stop.
+
+    Its metrics are not asked for: they count what the others do, too.
+    """
 
     name = "a running service"
 
-    def __init__(self, port: int, metrics_port: int | None) -> None:
-        self.port, self.metrics_port = port, metrics_port
+    def __init__(self, port: int) -> None:
+        self.port = port
 
     def kill(self) -> None:
         """Not ours to kill."""
@@ -159,13 +163,12 @@ class RunningService(Service):
 
 
 def start(spec: str, version: str, root: Path, folder: Path) -> Service:
-    """Starts what `spec` says: `java`, `java:VERSION`, `daemon:BINARY` or `at:PORT[:METRICS_PORT]`."""
+    """Starts what `spec` says: `java`, `java:VERSION`, `daemon:BINARY` or `at:PORT`."""
     kind, _, rest = spec.partition(":")
     if kind == "daemon" and rest:
         return DaemonService(Path(rest).resolve(), root, folder)
     if kind == "java":
         return JavaService(rest or version, root, folder)
     if kind == "at" and rest:
-        port, _, metrics = rest.partition(":")
-        return RunningService(int(port), int(metrics) if metrics else None)
-    raise ValueError(f"service {spec!r}: allowed are java, java:VERSION, daemon:BINARY, at:PORT[:METRICS_PORT]")
+        return RunningService(int(rest))
+    raise ValueError(f"service {spec!r}: allowed are {ALLOWED}")

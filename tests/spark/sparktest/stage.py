@@ -75,7 +75,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Run one story inside an environment that holds pyspark.")
     parser.add_argument("story")
     parser.add_argument("--cluster", required=True, help="the line that sparktest.cluster printed")
-    parser.add_argument("--service", required=True, help="java, java:VERSION, daemon:BINARY or at:PORT[:METRICS_PORT]")
+    parser.add_argument("--service", required=True, help=services.ALLOWED)
     options = parser.parse_args()
     cluster, claims = Cluster.from_json(options.cluster), Claims()
     stop_on_signals()
