@@ -1,0 +1,5 @@
+//! Tests of the bytes: what Spark has written and read (`vectors`), what we write ourselves (`round_trip`), and
+//! the document against the code (`readme`).
+
+#[cfg(test)]
+mod vectors;
