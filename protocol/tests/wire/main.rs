@@ -2,4 +2,8 @@
 //! the document against the code (`readme`).
 
 #[cfg(test)]
+mod readme;
+#[cfg(test)]
+mod round_trip;
+#[cfg(test)]
 mod vectors;

@@ -24,110 +24,17 @@ pub(super) fn check(case: &Value) -> Verdict {
 }
 
 fn transport(name: &str, f: Fields<'_>, bytes: &[u8]) -> Verdict {
-    let id = || StreamChunkId {
-        stream_id: f.i64("streamId"),
-        chunk_index: f.i32("chunkIndex"),
-    };
-    let body = || f.bytes("body");
-    let error = || f.text("error").into();
     match name {
-        "ChunkFetchRequest" => both(name, &Message::ChunkFetchRequest(id()), &[], bytes),
-        "ChunkFetchSuccess" => {
-            let header = chunk_fetch_success_header(id(), body().len() as u64);
-            same("header", &Some(header.as_slice()), &bytes.get(..21))?;
-            both(
-                name,
-                &Message::ChunkFetchSuccess {
-                    id: id(),
-                    body: &body(),
-                },
-                &[],
-                bytes,
-            )
-        }
-        "ChunkFetchFailure" => both(
-            name,
-            &Message::ChunkFetchFailure {
-                id: id(),
-                error: error(),
-            },
-            &[],
-            bytes,
-        ),
-        "RpcRequest" => {
-            let request_id = f.i64("requestId");
-            both(
-                name,
-                &Message::RpcRequest {
-                    request_id,
-                    body: &body(),
-                },
-                &[],
-                bytes,
-            )
-        }
-        "RpcResponse" => {
-            let request_id = f.i64("requestId");
-            let header = rpc_response_header(request_id, body().len());
-            same("header", &Some(header.as_slice()), &bytes.get(..21))?;
-            both(
-                name,
-                &Message::RpcResponse {
-                    request_id,
-                    body: &body(),
-                },
-                &[],
-                bytes,
-            )
-        }
-        "RpcFailure" => {
-            let request_id = f.i64("requestId");
-            both(
-                name,
-                &Message::RpcFailure {
-                    request_id,
-                    error: error(),
-                },
-                &[],
-                bytes,
-            )
-        }
-        "StreamRequest" => {
-            let stream_id = f.text("streamId").into();
-            both(name, &Message::StreamRequest { stream_id }, &[], bytes)
-        }
-        "StreamResponse" => {
-            let (stream_id, byte_count) = (f.text("streamId").into(), f.i64("byteCount"));
-            both(
-                name,
-                &Message::StreamResponse {
-                    stream_id,
-                    byte_count,
-                },
-                &body(),
-                bytes,
-            )
-        }
-        "StreamFailure" => {
-            let stream_id = f.text("streamId").into();
-            both(
-                name,
-                &Message::StreamFailure {
-                    stream_id,
-                    error: error(),
-                },
-                &[],
-                bytes,
-            )
-        }
-        "OneWayMessage" => both(name, &Message::OneWayMessage { body: &body() }, &[], bytes),
+        "ChunkFetchRequest" | "ChunkFetchSuccess" | "ChunkFetchFailure" => chunk(name, f, bytes),
+        "RpcRequest" | "RpcResponse" | "RpcFailure" | "OneWayMessage" => call(name, f, bytes),
+        "StreamRequest" | "StreamResponse" | "StreamFailure" => stream(name, f, bytes),
         "UploadStream" => {
             let message = Message::UploadStream {
                 request_id: f.i64("requestId"),
                 meta: &f.bytes("meta"),
                 body_byte_count: f.i64("bodyByteCount"),
             };
-            both(name, &message, &body(), bytes)
+            both(name, &message, &f.bytes("body"), bytes)
         }
         "MergedBlockMetaRequest" => {
             let message = Message::MergedBlockMetaRequest {
@@ -143,11 +50,109 @@ fn transport(name: &str, f: Fields<'_>, bytes: &[u8]) -> Verdict {
             let message = Message::MergedBlockMetaSuccess {
                 request_id: f.i64("requestId"),
                 num_chunks: f.i32("numChunks"),
-                body: &body(),
+                body: &f.bytes("body"),
             };
             both(name, &message, &[], bytes)
         }
         _ => Err(format!("unknown transport message {name}")),
+    }
+}
+
+fn chunk(name: &str, f: Fields<'_>, bytes: &[u8]) -> Verdict {
+    let id = StreamChunkId {
+        stream_id: f.i64("streamId"),
+        chunk_index: f.i32("chunkIndex"),
+    };
+    match name {
+        "ChunkFetchRequest" => both(name, &Message::ChunkFetchRequest(id), &[], bytes),
+        "ChunkFetchSuccess" => {
+            let body = f.bytes("body");
+            let header = chunk_fetch_success_header(id, body.len() as u64);
+            same(
+                "header",
+                &Some(header.as_slice()),
+                &bytes.get(..header.len()),
+            )?;
+            both(
+                name,
+                &Message::ChunkFetchSuccess { id, body: &body },
+                &[],
+                bytes,
+            )
+        }
+        _ => {
+            let error = f.text("error").into();
+            both(name, &Message::ChunkFetchFailure { id, error }, &[], bytes)
+        }
+    }
+}
+
+fn call(name: &str, f: Fields<'_>, bytes: &[u8]) -> Verdict {
+    if name == "OneWayMessage" {
+        return both(
+            name,
+            &Message::OneWayMessage {
+                body: &f.bytes("body"),
+            },
+            &[],
+            bytes,
+        );
+    }
+    let request_id = f.i64("requestId");
+    if name == "RpcFailure" {
+        let error = f.text("error").into();
+        return both(name, &Message::RpcFailure { request_id, error }, &[], bytes);
+    }
+    let body = f.bytes("body");
+    if name == "RpcRequest" {
+        return both(
+            name,
+            &Message::RpcRequest {
+                request_id,
+                body: &body,
+            },
+            &[],
+            bytes,
+        );
+    }
+    let header = rpc_response_header(request_id, body.len());
+    same(
+        "header",
+        &Some(header.as_slice()),
+        &bytes.get(..header.len()),
+    )?;
+    both(
+        name,
+        &Message::RpcResponse {
+            request_id,
+            body: &body,
+        },
+        &[],
+        bytes,
+    )
+}
+
+fn stream(name: &str, f: Fields<'_>, bytes: &[u8]) -> Verdict {
+    let stream_id = f.text("streamId").into();
+    match name {
+        "StreamRequest" => both(name, &Message::StreamRequest { stream_id }, &[], bytes),
+        "StreamResponse" => {
+            let byte_count = f.i64("byteCount");
+            let message = Message::StreamResponse {
+                stream_id,
+                byte_count,
+            };
+            both(name, &message, &f.bytes("body"), bytes)
+        }
+        _ => {
+            let error = f.text("error").into();
+            both(
+                name,
+                &Message::StreamFailure { stream_id, error },
+                &[],
+                bytes,
+            )
+        }
     }
 }
 

@@ -198,29 +198,31 @@ fn push_merge(name: &str, f: Fields<'_>, bytes: &[u8]) -> Verdict {
                 bytes,
             )
         }
-        "MergeStatuses" => {
-            let bitmaps: Vec<RoaringBitmap> = f
-                .array("bitmaps")
-                .iter()
-                .map(|values| {
-                    longs(values)
-                        .into_iter()
-                        .map(|v| u32::try_from(v).unwrap())
-                        .collect()
-                })
-                .collect();
-            let (reduce_ids, sizes) = (f.ints("reduceIds"), f.longs("sizes"));
-            let message = MergeStatuses {
-                shuffle_id: f.i32("shuffleId"),
-                shuffle_merge_id: f.i32("shuffleMergeId"),
-                bitmaps: (&bitmaps).into(),
-                reduce_ids: (&reduce_ids).into(),
-                sizes: (&sizes).into(),
-            };
-            both(name, &message.into(), bytes)
-        }
+        "MergeStatuses" => merge_statuses(f, bytes),
         _ => Err(format!("unknown shuffle message {name}")),
     }
+}
+
+fn merge_statuses(f: Fields<'_>, bytes: &[u8]) -> Verdict {
+    let bitmaps: Vec<RoaringBitmap> = f
+        .array("bitmaps")
+        .iter()
+        .map(|values| {
+            longs(values)
+                .into_iter()
+                .map(|v| u32::try_from(v).unwrap())
+                .collect()
+        })
+        .collect();
+    let (reduce_ids, sizes) = (f.ints("reduceIds"), f.longs("sizes"));
+    let message = MergeStatuses {
+        shuffle_id: f.i32("shuffleId"),
+        shuffle_merge_id: f.i32("shuffleMergeId"),
+        bitmaps: (&bitmaps).into(),
+        reduce_ids: (&reduce_ids).into(),
+        sizes: (&sizes).into(),
+    };
+    both("MergeStatuses", &message.into(), bytes)
 }
 
 /// The order of executors is Java's hash order, so the bytes are compared for the order that was decoded.
