@@ -1,0 +1,293 @@
+//! One connection to a shuffle service on tokio: writes requests, reads until the exchange has its answer, keeps the
+//! time limits. Owns the socket; knows nothing of chunk order or payloads (those are in `exchange` and `requests`).
+//! Used by tests and by the load generator.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use protocol::message::{Message, StreamChunkId};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::error::Error;
+use crate::exchange::{AnyReply, ChunkReport, ChunkSink, Chunks, Reply, Rpc, Stream};
+use crate::inbound::{Exchange, Flow, Inbound};
+use crate::{Piece, Violation};
+
+/// Limits of a connection.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// How long connecting may take.
+    pub connect_time_max: Duration,
+    /// How long a request may go without any byte moving, in either direction.
+    pub silence_time_max: Duration,
+    /// Size of the receive buffer in bytes. Untouched parts cost no memory.
+    pub receive_buffer_bytes: usize,
+    /// The longest frame that is held whole (every type but chunks), in bytes.
+    pub whole_frame_bytes_max: usize,
+    /// How many chunks one call may ask for; guards against a handle that claims billions.
+    pub chunks_per_request_max: i32,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            connect_time_max: Duration::from_secs(5),
+            silence_time_max: Duration::from_secs(30),
+            receive_buffer_bytes: 256 << 10,
+            whole_frame_bytes_max: 64 << 20,
+            chunks_per_request_max: 1 << 20,
+        }
+    }
+}
+
+/// A connection to a shuffle service. One request at a time; all chunks of a handle count as one request and are asked
+/// for in one write, as Spark's client does.
+///
+/// No method is cancellation-safe: when a future is dropped before it ends, its answers are still under way; drop the
+/// connection, too.
+#[derive(Debug)]
+pub struct Connection {
+    socket: TcpStream,
+    peer: SocketAddr,
+    options: Options,
+    inbound: Inbound,
+    outbound: Vec<u8>,
+    request_id_last: i64,
+}
+
+impl Connection {
+    /// Connects.
+    ///
+    /// # Errors
+    /// [`Error::Connect`], or [`Error::TimedOut`] after `options.connect_time_max`.
+    pub async fn connect(peer: SocketAddr, options: Options) -> Result<Self, Error> {
+        let limit = options.connect_time_max;
+        let socket = timeout(limit, TcpStream::connect(peer))
+            .await
+            .map_err(|_| Error::TimedOut {
+                peer,
+                during: "connect",
+                limit,
+            })?
+            .map_err(|source| Error::Connect { peer, source })?;
+        socket
+            .set_nodelay(true)
+            .map_err(|source| Error::Connect { peer, source })?;
+        let inbound = Inbound::new(options.receive_buffer_bytes, options.whole_frame_bytes_max);
+        Ok(Self {
+            socket,
+            peer,
+            options,
+            inbound,
+            outbound: Vec::new(),
+            request_id_last: 0,
+        })
+    }
+
+    /// The service's address.
+    #[must_use]
+    pub fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+
+    /// The socket, for options such as buffer sizes. Reading from it or writing to it breaks the connection.
+    #[must_use]
+    pub fn socket(&self) -> &TcpStream {
+        &self.socket
+    }
+
+    /// Sends an RPC whose payload is `body` and decodes the answer's payload with `decode`.
+    ///
+    /// # Errors
+    /// [`Error::RpcFailure`] when the service refuses; `decode`'s violation; everything that a connection can suffer.
+    pub async fn rpc<T>(
+        &mut self,
+        body: &[u8],
+        decode: impl FnMut(&[u8]) -> Result<T, Violation>,
+    ) -> Result<T, Error> {
+        self.request_id_last += 1;
+        let request_id = self.request_id_last;
+        self.outbound.clear();
+        Message::RpcRequest { request_id, body }.encode(&mut self.outbound);
+        self.flush().await?;
+        let mut exchange = Rpc::new(request_id, decode);
+        self.receive(&mut exchange, "the answer of an RPC").await?;
+        match exchange.outcome {
+            Some(Ok(value)) => Ok(value),
+            Some(Err(text)) => Err(Error::RpcFailure { text }),
+            None => Err(incomplete("an RPC")),
+        }
+    }
+
+    /// Asks for chunks `first .. first + count` of a stream in one write and hands their bytes to `sink` as they arrive.
+    /// Chunks that the service cannot serve are in the report; they are no error of this method.
+    ///
+    /// # Errors
+    /// Everything that a connection can suffer; [`Violation::ChunkCount`] above `options.chunks_per_request_max`.
+    pub async fn fetch_chunks<S: ChunkSink + ?Sized>(
+        &mut self,
+        stream_id: i64,
+        first: i32,
+        count: i32,
+        sink: &mut S,
+    ) -> Result<ChunkReport, Error> {
+        if count > self.options.chunks_per_request_max {
+            let limit = self.options.chunks_per_request_max;
+            return Err(Violation::ChunkCount {
+                claimed: count,
+                limit,
+            }
+            .into());
+        }
+        let mut exchange = Chunks::new(stream_id, first, count, sink);
+        if exchange.is_done() {
+            return Ok(exchange.report);
+        }
+        self.outbound.clear();
+        for chunk_index in first..first.saturating_add(count) {
+            Message::ChunkFetchRequest(StreamChunkId {
+                stream_id,
+                chunk_index,
+            })
+            .encode(&mut self.outbound);
+        }
+        self.flush().await?;
+        self.receive(&mut exchange, "chunks").await?;
+        Ok(exchange.report)
+    }
+
+    /// Asks for a chunk as a stream (`"<stream id>_<chunk index>"`) and hands its bytes to `sink` as they arrive.
+    /// Returns the number of bytes.
+    ///
+    /// # Errors
+    /// [`Error::StreamFailure`] when the service refuses; everything that a connection can suffer.
+    pub async fn stream_request(
+        &mut self,
+        stream_id: &str,
+        sink: impl FnMut(Piece<'_>),
+    ) -> Result<u64, Error> {
+        self.outbound.clear();
+        Message::StreamRequest {
+            stream_id: stream_id.into(),
+        }
+        .encode(&mut self.outbound);
+        self.flush().await?;
+        let mut exchange = Stream::new(stream_id, sink);
+        self.receive(&mut exchange, "a stream").await?;
+        match exchange.outcome {
+            Some(Ok(byte_count)) => Ok(byte_count),
+            Some(Err(text)) => Err(Error::StreamFailure {
+                stream_id: stream_id.to_owned(),
+                text,
+            }),
+            None => Err(incomplete("a stream")),
+        }
+    }
+
+    /// Sends bytes as they are, well-formed or not.
+    ///
+    /// # Errors
+    /// [`Error::Send`], or [`Error::TimedOut`] when the service does not read.
+    pub async fn send_raw(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        self.outbound.clear();
+        self.outbound.extend_from_slice(bytes);
+        self.flush().await
+    }
+
+    /// Waits for the next reply, whatever it is.
+    ///
+    /// # Errors
+    /// Everything that a connection can suffer; [`Error::Closed`] when the service has closed.
+    pub async fn next_reply(&mut self) -> Result<Reply, Error> {
+        let mut exchange = AnyReply::default();
+        self.receive(&mut exchange, "any reply").await?;
+        exchange.reply.ok_or_else(|| incomplete("any reply"))
+    }
+
+    /// Waits until the service closes the connection and returns what it said before, if anything.
+    ///
+    /// # Errors
+    /// [`Error::TimedOut`] when it stays open; [`Error::Closed`] with `in_frame` when it closed in the middle of a frame.
+    pub async fn closed(&mut self) -> Result<Vec<Reply>, Error> {
+        let mut replies = Vec::new();
+        loop {
+            match self.next_reply().await {
+                Ok(reply) => replies.push(reply),
+                Err(
+                    Error::Closed {
+                        in_frame: false, ..
+                    }
+                    | Error::Receive { .. },
+                ) => return Ok(replies),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Ends the sending direction, as a client does that vanishes politely.
+    ///
+    /// # Errors
+    /// [`Error::Send`].
+    pub async fn shut_down_sending(&mut self) -> Result<(), Error> {
+        let peer = self.peer;
+        self.socket
+            .shutdown()
+            .await
+            .map_err(|source| Error::Send { peer, source })
+    }
+
+    async fn flush(&mut self) -> Result<(), Error> {
+        let (peer, limit) = (self.peer, self.options.silence_time_max);
+        let mut rest = self.outbound.as_slice();
+        while !rest.is_empty() {
+            let sent = timeout(limit, self.socket.write(rest))
+                .await
+                .map_err(|_| Error::TimedOut {
+                    peer,
+                    during: "send a request",
+                    limit,
+                })?
+                .map_err(|source| Error::Send { peer, source })?;
+            rest = rest.get(sent..).unwrap_or_default();
+        }
+        Ok(())
+    }
+
+    async fn receive<X: Exchange>(
+        &mut self,
+        exchange: &mut X,
+        during: &'static str,
+    ) -> Result<(), Error> {
+        let (peer, limit) = (self.peer, self.options.silence_time_max);
+        while self.inbound.drain(exchange)? == Flow::More {
+            let received = timeout(limit, self.socket.read(self.inbound.space()))
+                .await
+                .map_err(|_| Error::TimedOut {
+                    peer,
+                    during,
+                    limit,
+                })?
+                .map_err(|source| Error::Receive { peer, source })?;
+            if received == 0 {
+                return Err(Error::Closed {
+                    peer,
+                    in_frame: self.inbound.in_frame(),
+                });
+            }
+            self.inbound.filled(received);
+        }
+        Ok(())
+    }
+}
+
+/// An exchange said that it was done and has nothing: a bug of this crate, reported rather than panicked about.
+#[cold]
+fn incomplete(waiting_for: &str) -> Error {
+    Violation::Unexpected {
+        waiting_for: waiting_for.to_owned(),
+        reply: "nothing".to_owned(),
+    }
+    .into()
+}

@@ -1,0 +1,95 @@
+//! The receive buffer of one connection and the decoder over it. Owns the bytes between "read from the socket" and
+//! "handed to an exchange"; never reads a socket itself. Called by the transport ([`Connection`](crate::Connection)).
+
+use crate::decoder::{Decoder, Event, Step};
+use crate::error::Violation;
+
+/// Whether an exchange wants further events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Flow {
+    /// The exchange waits for more.
+    More,
+    /// The exchange has its whole answer; later bytes belong to the next one.
+    Done,
+}
+
+/// Somebody who waits for replies.
+pub(crate) trait Exchange {
+    /// Takes one event.
+    fn on_event(&mut self, event: Event<'_>) -> Result<Flow, Violation>;
+}
+
+/// A buffer that is filled at its end and drained at its front.
+#[derive(Debug)]
+pub(crate) struct Inbound {
+    buffer: Vec<u8>,
+    start: usize,
+    end: usize,
+    /// How many bytes from `start` the decoder needs for its next event.
+    needed: usize,
+    decoder: Decoder,
+}
+
+impl Inbound {
+    /// An empty buffer of `buffer_bytes`; it grows, up to `whole_frame_bytes_max`, only for a frame that must be held whole.
+    pub(crate) fn new(buffer_bytes: usize, whole_frame_bytes_max: usize) -> Self {
+        Self {
+            buffer: vec![0; buffer_bytes.max(64)],
+            start: 0,
+            end: 0,
+            needed: 1,
+            decoder: Decoder::new(whole_frame_bytes_max),
+        }
+    }
+
+    /// Whether the bytes received so far end inside a frame or a body.
+    pub(crate) fn in_frame(&self) -> bool {
+        self.end > self.start || self.decoder.in_body()
+    }
+
+    /// Where the next bytes from the socket go; never empty.
+    pub(crate) fn space(&mut self) -> &mut [u8] {
+        if self.start == self.end {
+            self.start = 0;
+            self.end = 0;
+        }
+        if self.start + self.needed > self.buffer.len() || self.end == self.buffer.len() {
+            self.buffer.copy_within(self.start..self.end, 0);
+            self.end -= self.start;
+            self.start = 0;
+        }
+        if self.needed > self.buffer.len() || self.end == self.buffer.len() {
+            self.buffer
+                .resize(self.needed.max(self.buffer.len() + 1), 0);
+        }
+        self.buffer.get_mut(self.end..).unwrap_or_default()
+    }
+
+    /// Tells that `bytes` bytes were written into [`space`](Self::space).
+    pub(crate) fn filled(&mut self, bytes: usize) {
+        self.end = (self.end + bytes).min(self.buffer.len());
+    }
+
+    /// Gives events to `exchange` until it has its answer or the bytes run out.
+    pub(crate) fn drain<X: Exchange>(&mut self, exchange: &mut X) -> Result<Flow, Violation> {
+        loop {
+            let bytes = self.buffer.get(self.start..self.end).unwrap_or_default();
+            match self.decoder.next(bytes)? {
+                Step::NeedMore { bytes } => {
+                    self.needed = bytes;
+                    return Ok(Flow::More);
+                }
+                Step::Event { event, consumed } => {
+                    self.start += consumed;
+                    if exchange.on_event(event)? == Flow::Done {
+                        self.needed = 1;
+                        return Ok(Flow::Done);
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
