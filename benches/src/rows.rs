@@ -1,0 +1,160 @@
+//! The rows of the table: what each does, its goals, and the order in which they run. Owns the servers that several rows
+//! share; the measuring is in the row's own file. Called by `loadgen bench`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Result;
+
+use crate::fixture::{self, Shuffle};
+use crate::load::Window;
+use crate::measure::Outcome;
+use crate::server::{Kind, Places, Programs, Server};
+
+mod all;
+mod cold;
+mod memory;
+mod registrations;
+mod spark;
+mod streams;
+mod throughput;
+
+pub use all::ALL;
+
+/// A row of the table.
+#[derive(Debug, Clone, Copy)]
+pub struct Row {
+    /// Its name on the command line.
+    pub name: &'static str,
+    /// What is done.
+    pub work: &'static str,
+    /// The goal in words.
+    pub goal: &'static str,
+    kind: RowKind,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum RowKind {
+    Throughput(throughput::Spec),
+    Memory,
+    Streams,
+    Registrations { connect_each: bool },
+    Start,
+    Cold,
+    Spark,
+}
+
+/// What all rows need.
+#[derive(Debug)]
+pub struct Bench {
+    /// How to start servers.
+    pub programs: Programs,
+    /// Which are measured, in the order of a round.
+    pub kinds: Vec<Kind>,
+    /// Rounds of each row.
+    pub rounds: u32,
+    /// Measured time of one round of a throughput row.
+    pub measured: Duration,
+    /// Where files, states and logs go.
+    pub work: PathBuf,
+    /// The fixture's root.
+    pub root: PathBuf,
+    /// Tells what is going on.
+    pub say: fn(&str),
+    shared: Vec<Server>,
+}
+
+impl Bench {
+    /// A bench whose servers are started when the first row needs them.
+    #[must_use]
+    pub fn new(
+        programs: Programs,
+        kinds: Vec<Kind>,
+        rounds: u32,
+        measured: Duration,
+        work: PathBuf,
+        root: PathBuf,
+        say: fn(&str),
+    ) -> Self {
+        Self {
+            programs,
+            kinds,
+            rounds,
+            measured,
+            work,
+            root,
+            say,
+            shared: Vec::new(),
+        }
+    }
+
+    /// Runs a row.
+    ///
+    /// # Errors
+    /// When a server or client fails, or a byte is wrong.
+    pub async fn run(&mut self, row: &Row) -> Result<Outcome> {
+        match row.kind {
+            RowKind::Throughput(spec) => throughput::run(self, spec).await,
+            RowKind::Memory => memory::run(self).await,
+            RowKind::Streams => streams::run(self).await,
+            RowKind::Registrations { connect_each } => registrations::run(self, connect_each).await,
+            RowKind::Start => registrations::run_start(self).await,
+            RowKind::Cold => cold::run(self).await,
+            RowKind::Spark => spark::run(self).await,
+        }
+    }
+
+    /// Stops the servers that rows shared.
+    ///
+    /// # Errors
+    /// When one does not end.
+    pub async fn finish(&mut self) -> Result<()> {
+        for server in self.shared.drain(..) {
+            server.stop().await?;
+        }
+        Ok(())
+    }
+
+    /// The servers that serve the fixture, started and registered with once.
+    async fn shared(&mut self, shuffles: &[Shuffle]) -> Result<&[Server]> {
+        for shuffle in shuffles {
+            (self.say)(&format!(
+                "files: {} ({} MB)",
+                shuffle.name,
+                shuffle.bytes() / 1_000_000
+            ));
+            shuffle.write(&self.root)?;
+        }
+        if self.shared.is_empty() {
+            for kind in self.kinds.clone() {
+                let places = Places {
+                    root: self.root.clone(),
+                    work: self.work.join("shared"),
+                };
+                let server = self.programs.start(kind, &places).await?;
+                for owner in [fixture::TINY.owner(), fixture::COLD.owner()] {
+                    owner.register(server.target.addr, &self.root).await?;
+                }
+                self.shared.push(server);
+            }
+        }
+        Ok(&self.shared)
+    }
+
+    /// Fresh folders for one server of one round.
+    fn places(&self, row: &str, round: u32, kind: Kind) -> Result<Places> {
+        let work = self
+            .work
+            .join(format!("{row}-{round}-{kind:?}").to_lowercase());
+        let root = work.join("root");
+        std::fs::create_dir_all(&root)?;
+        Ok(Places { root, work })
+    }
+
+    fn window(&self) -> Window {
+        Window {
+            lead_in: Duration::from_millis(300),
+            measured: self.measured,
+        }
+    }
+}

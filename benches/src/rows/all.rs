@@ -1,0 +1,209 @@
+//! The table's rows and their goals, in the order in which they run. Only data. Used by `rows` and `loadgen`.
+
+use super::throughput::{Quantity, Spec};
+use super::{Row, RowKind};
+use crate::fixture::{HUGE, LARGE, MEDIUM, SMALL, TINY};
+use crate::load::Shape;
+use crate::measure::Goal::{AtMost, TimesBetter};
+use crate::measure::Unit;
+
+const BLOCKS: Quantity = Quantity::Speed(Unit::BlocksPerSecond);
+const BYTES: Quantity = Quantity::Speed(Unit::GigabytesPerSecond);
+const CPU_PER_BLOCK: Quantity = Quantity::Cpu(Unit::CpuMicrosPerBlock);
+const CPU_PER_BYTE: Quantity = Quantity::Cpu(Unit::CpuSecondsPerGigabyte);
+
+const fn throughput(name: &'static str, work: &'static str, goal: &'static str, spec: Spec) -> Row {
+    Row {
+        name,
+        work,
+        goal,
+        kind: RowKind::Throughput(spec),
+    }
+}
+
+const fn other(name: &'static str, work: &'static str, goal: &'static str, kind: RowKind) -> Row {
+    Row {
+        name,
+        work,
+        goal,
+        kind,
+    }
+}
+
+/// Every row.
+pub const ALL: [Row; 16] = [
+    throughput(
+        "tiny-reduces",
+        "1 KiB blocks, 100 reduce ids of one map output per request, 4 connections",
+        "≥ 14 x Java's blocks/s; ≤ 0.6 µs CPU/block",
+        Spec {
+            shuffle: TINY,
+            shape: Shape::OneMap(100),
+            connections: 4,
+            quantities: &[
+                (BLOCKS, &[TimesBetter(14.0)]),
+                (CPU_PER_BLOCK, &[AtMost(0.6)]),
+            ],
+        },
+    ),
+    throughput(
+        "tiny-maps",
+        "1 KiB blocks, one reduce id of 100 map outputs per request, 4 connections",
+        "≥ 14 x Java's blocks/s; ≤ 0.6 µs CPU/block",
+        Spec {
+            shuffle: TINY,
+            shape: Shape::ManyMaps(100),
+            connections: 4,
+            quantities: &[
+                (BLOCKS, &[TimesBetter(14.0)]),
+                (CPU_PER_BLOCK, &[AtMost(0.6)]),
+            ],
+        },
+    ),
+    throughput(
+        "single",
+        "1 KiB, 1 block per request, 16 connections",
+        "≥ 4 x requests/s; ≤ 11 µs CPU/request",
+        Spec {
+            shuffle: TINY,
+            shape: Shape::OneMap(1),
+            connections: 16,
+            quantities: &[
+                (
+                    Quantity::Speed(Unit::RequestsPerSecond),
+                    &[TimesBetter(4.0)],
+                ),
+                (Quantity::Cpu(Unit::CpuMicrosPerRequest), &[AtMost(11.0)]),
+            ],
+        },
+    ),
+    throughput(
+        "batch",
+        "1 KiB x 500 as one batch chunk, 4 connections",
+        "≥ 1.8 x; ≤ 0.11 CPU s/GB",
+        Spec {
+            shuffle: TINY,
+            shape: Shape::Batch(500),
+            connections: 4,
+            quantities: &[
+                (BYTES, &[TimesBetter(1.8)]),
+                (CPU_PER_BYTE, &[AtMost(0.11)]),
+            ],
+        },
+    ),
+    throughput(
+        "small",
+        "16 KiB, 50 per request, 4 connections",
+        "≥ 5 x; ≤ 4 µs CPU/block",
+        Spec {
+            shuffle: SMALL,
+            shape: Shape::ManyMaps(50),
+            connections: 4,
+            quantities: &[
+                (BLOCKS, &[TimesBetter(5.0)]),
+                (CPU_PER_BLOCK, &[AtMost(4.0)]),
+            ],
+        },
+    ),
+    throughput(
+        "medium",
+        "64 KiB, 16 per request, 4 connections",
+        "≥ 3 x; ≤ 0.16 CPU s/GB",
+        Spec {
+            shuffle: MEDIUM,
+            shape: Shape::ManyMaps(16),
+            connections: 4,
+            quantities: &[
+                (BYTES, &[TimesBetter(3.0)]),
+                (CPU_PER_BYTE, &[AtMost(0.16)]),
+            ],
+        },
+    ),
+    throughput(
+        "large",
+        "1 MiB, 8 per request, 4 connections",
+        "≥ 1.4 x; ≤ 0.20 CPU s/GB",
+        Spec {
+            shuffle: LARGE,
+            shape: Shape::ManyMaps(8),
+            connections: 4,
+            quantities: &[
+                (BYTES, &[TimesBetter(1.4)]),
+                (CPU_PER_BYTE, &[AtMost(0.20)]),
+            ],
+        },
+    ),
+    throughput(
+        "huge",
+        "16 MiB, 4 per request, 4 connections",
+        "not slower than Java, CPU not higher",
+        Spec {
+            shuffle: HUGE,
+            shape: Shape::ManyMaps(4),
+            connections: 4,
+            quantities: &[
+                (BYTES, &[TimesBetter(1.0)]),
+                (CPU_PER_BYTE, &[TimesBetter(1.0)]),
+            ],
+        },
+    ),
+    throughput(
+        "latency",
+        "64 KiB, 16 per request, 200 connections",
+        "p99 of a request ≤ 1/3 of Java's",
+        Spec {
+            shuffle: MEDIUM,
+            shape: Shape::ManyMaps(16),
+            connections: 200,
+            quantities: &[
+                (Quantity::Latency(99.0), &[TimesBetter(3.0)]),
+                (Quantity::Latency(50.0), &[]),
+                (BYTES, &[]),
+            ],
+        },
+    ),
+    other(
+        "memory",
+        "resident memory idle / with 5,000 idle connections",
+        "≤ 10 MB / ≤ 40 MB",
+        RowKind::Memory,
+    ),
+    other(
+        "streams",
+        "100,000 registered executors + 10,000,000 blocks open in streams",
+        "≤ 64 MiB beside the index cache",
+        RowKind::Streams,
+    ),
+    other(
+        "registrations",
+        "10,000 registrations one after another, one connection, durable",
+        "≥ 5 x faster",
+        RowKind::Registrations {
+            connect_each: false,
+        },
+    ),
+    other(
+        "registrations-connect",
+        "10,000 registrations one after another, each on a connection of its own, durable",
+        "≥ 5 x faster",
+        RowKind::Registrations { connect_each: true },
+    ),
+    other(
+        "start",
+        "start to ready with 10,000 registrations on disk",
+        "≤ 100 ms",
+        RowKind::Start,
+    ),
+    other(
+        "cold",
+        "hot 64 KiB blocks while another application reads cold files",
+        "p99 ≤ 1.5 x the p99 without it",
+        RowKind::Cold,
+    ),
+    other(
+        "spark",
+        "a real Spark job with 600 x 600 tiny blocks",
+        "wall time below the Java run's",
+        RowKind::Spark,
+    ),
+];
