@@ -1,0 +1,230 @@
+//! The daemon as a whole: [`App::build`] wires every owner, [`App::run`] serves until told to
+//! stop, then drains.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::net::TcpListener;
+use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
+
+use crate::admin::Admin;
+use crate::config::Config;
+use crate::disk::buffer::{Budget, BufferPool};
+use crate::disk::device::Devices;
+use crate::disk::roots::Roots;
+use crate::handler::Service;
+use crate::index::cache::IndexCache;
+use crate::index::map_output::Files;
+use crate::index::resolver::Index;
+use crate::net::connection::Worker;
+use crate::net::in_flight::InFlight;
+use crate::net::inbound::{InboundPool, LargeFrames};
+use crate::net::listener::{self, Acceptor, Seat};
+use crate::registry::{Registry, Writer};
+use crate::runtime::Workers;
+use crate::streams;
+
+/// How often entries of removed files leave the index cache, and histograms are tidied.
+const SWEEP: Duration = Duration::from_secs(5);
+
+/// Everything, built and bound, not serving yet.
+#[derive(Debug)]
+pub struct App {
+    config: Config,
+    service: Arc<Service>,
+    writer: Writer,
+    workers: Workers,
+    acceptor: Acceptor,
+    listener: TcpListener,
+    admin: Arc<Admin>,
+    admin_listener: TcpListener,
+    drain: CancellationToken,
+}
+
+impl App {
+    /// Opens roots and state, starts the threads, binds the ports. Must run inside the control
+    /// runtime; blocks while registrations are loaded.
+    ///
+    /// # Errors
+    /// When a directory or a port cannot be had. The text says which, and what would do.
+    pub fn build(config: Config, prometheus: PrometheusHandle) -> anyhow::Result<Self> {
+        let limits = config.limits.clone();
+        let descriptors = raise_descriptor_limit();
+        let roots = Arc::new(Roots::open(&config.roots)?);
+        let (registry, writer) = Registry::start(
+            Arc::clone(&roots),
+            limits.clone(),
+            config.state_dir.as_deref(),
+        )?;
+        let devices = Arc::new(Devices::new(
+            Handle::current(),
+            limits.cold_reads_per_disk,
+            limits.cold_reads_waiting_per_disk,
+        ));
+        let files = Arc::new(Files {
+            roots,
+            devices,
+            index_file_bytes: limits.index_file_bytes,
+        });
+        // Each map output takes two descriptors; connections need theirs.
+        let outputs = (descriptors.saturating_sub(limits.connections) / 2)
+            .max(descriptors / 8)
+            .max(16);
+        let cache = IndexCache::new(config.index_cache_bytes, outputs, files);
+        let service = Arc::new(Service {
+            index: Arc::new(Index { registry, cache }),
+            writer: writer.handle(),
+            streams: Arc::new(streams::Shared::new(random_id()?, limits.clone())),
+            blocks_per_stream: limits.blocks_per_stream,
+        });
+        let in_flight = Arc::new(InFlight::new(config.chunks_in_flight_max));
+        let budget = Arc::new(Budget::new(limits.reply_memory));
+        let large_frames = Arc::new(LargeFrames::new(limits.large_frame_memory));
+        let drain = CancellationToken::new();
+        let workers = Workers::start(config.workers)?;
+        let seat = |runtime: &Handle| {
+            let worker = Worker {
+                service: Arc::clone(&service),
+                in_flight: Arc::clone(&in_flight),
+                inbound: Arc::new(InboundPool::new(Arc::clone(&large_frames))),
+                buffers: Arc::new(BufferPool::new(Arc::clone(&budget))),
+                timeout: config.connection_timeout,
+                frame_bytes_max: limits.frame_bytes,
+                drain: drain.clone(),
+            };
+            Seat::new(runtime.clone(), Arc::new(worker))
+        };
+        let acceptor = Acceptor::new(workers.handles().iter().map(seat).collect(), &config);
+        let listener = listener::bind(&config)
+            .with_context(|| format!("listen on {} (--listen)", config.listen))?;
+        let admin_listener = bind_admin(config.metrics_listen)?;
+        let admin = Arc::new(Admin {
+            prometheus,
+            in_flight,
+            ready: Arc::new(AtomicBool::new(false)),
+        });
+        Ok(Self {
+            config,
+            service,
+            writer,
+            workers,
+            acceptor,
+            listener,
+            admin,
+            admin_listener,
+            drain,
+        })
+    }
+
+    /// Where Spark connects to, and where metrics are.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn addresses(&self) -> std::io::Result<(SocketAddr, SocketAddr)> {
+        Ok((
+            self.listener.local_addr()?,
+            self.admin_listener.local_addr()?,
+        ))
+    }
+
+    /// Serves until `stop` is cancelled, then lets replies in flight finish within the drain
+    /// timeout.
+    ///
+    /// # Errors
+    /// When a part that the daemon cannot do without has died.
+    pub async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
+        let Self {
+            config,
+            service,
+            writer,
+            workers,
+            acceptor,
+            listener,
+            admin,
+            admin_listener,
+            drain,
+        } = self;
+        let ready = Arc::clone(&admin.ready);
+        let prometheus = admin.prometheus.clone();
+        let admin_task = tokio::spawn(admin.run(admin_listener));
+        ready.store(true, Ordering::Relaxed);
+        let died = tokio::select! {
+            () = acceptor.run(listener) => "the accept loop",
+            () = keep_house(&service, &writer, &prometheus) => "the registry's writer",
+            () = stop.cancelled() => "",
+        };
+        // The listener is closed: new connections are refused, Spark tries again elsewhere or later.
+        ready.store(false, Ordering::Relaxed);
+        tracing::info!(connections = acceptor.tasks.len(), timeout = ?config.drain_timeout, "draining");
+        drain.cancel();
+        acceptor.tasks.close();
+        if tokio::time::timeout(config.drain_timeout, acceptor.tasks.wait())
+            .await
+            .is_err()
+        {
+            tracing::warn!(
+                connections = acceptor.tasks.len(),
+                "drain timeout: closing the connections that are left"
+            );
+        }
+        drop(acceptor);
+        workers.finish();
+        admin_task.abort();
+        drop(service);
+        if !died.is_empty() {
+            bail!("{died} has died; this is a bug");
+        }
+        writer.finish();
+        tracing::info!("drained");
+        Ok(())
+    }
+}
+
+/// Periodic work; returns only when the registry's writer has died.
+async fn keep_house(service: &Arc<Service>, writer: &Writer, prometheus: &PrometheusHandle) {
+    let mut every = tokio::time::interval(SWEEP);
+    while !writer.is_dead() {
+        every.tick().await;
+        prometheus.run_upkeep();
+        let index = Arc::clone(&service.index);
+        // A panic in the sweep shows in the log; the next sweep tries again.
+        let _ = tokio::task::spawn_blocking(move || index.cache.sweep()).await;
+    }
+}
+
+fn bind_admin(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    let bind = || {
+        let listener = std::net::TcpListener::bind(address)?;
+        listener.set_nonblocking(true)?;
+        TcpListener::from_std(listener)
+    };
+    bind().with_context(|| format!("listen on {address} (--metrics-listen)"))
+}
+
+/// Raises the soft limit of descriptors to the hard one, and returns it.
+fn raise_descriptor_limit() -> usize {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let wanted = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    if let Err(error) = setrlimit(Resource::Nofile, wanted) {
+        tracing::warn!(%error, "cannot raise the limit of open files");
+    }
+    let now = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    usize::try_from(now).unwrap_or(usize::MAX)
+}
+
+/// Where stream ids start, from the kernel's random numbers.
+fn random_id() -> anyhow::Result<i64> {
+    let mut bytes = [0u8; 8];
+    let file = std::fs::File::open("/dev/urandom").context("open /dev/urandom")?;
+    std::io::Read::read_exact(&mut &file, &mut bytes).context("read /dev/urandom")?;
+    Ok(i64::from_ne_bytes(bytes))
+}

@@ -1,0 +1,213 @@
+//! What the daemon is told: flags, environment, a TOML file, and Spark's own settings.
+//!
+//! Parsed once, into values that need no further checks; nothing is opened here. An earlier
+//! source wins: flag, environment variable, `--config` file, `--conf`, `--properties-file`,
+//! default. All limits of the daemon live in [`Limits`].
+
+mod cli;
+mod file;
+mod limits;
+mod spark;
+mod units;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Parser;
+
+pub use limits::Limits;
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// Text on a terminal, JSON otherwise.
+    Auto,
+    /// Lines for people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// A setting that cannot be used. The text names the key, the value and what is allowed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A value that does not parse, or lies outside its range.
+    #[error("{key}: \"{value}\" is not allowed; it must be {allowed}")]
+    Value {
+        /// Flag or setting.
+        key: String,
+        /// As given.
+        value: String,
+        /// What would be.
+        allowed: String,
+    },
+    /// A key that does not exist.
+    #[error("{place}: there is no setting \"{key}\"; known are {known}")]
+    UnknownKey {
+        /// File or flag.
+        place: String,
+        /// As given.
+        key: String,
+        /// All there are.
+        known: String,
+    },
+    /// A file that cannot be read or parsed.
+    #[error("{key} {}: {reason}", .path.display())]
+    File {
+        /// The flag that names it.
+        key: &'static str,
+        /// As given.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// No directory to serve from.
+    #[error(
+        "no root directory: give --root DIR (repeatable) with the directories below which executors keep their local directories, or spark.local.dir"
+    )]
+    NoRoot,
+}
+
+/// Everything the daemon needs to know.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where Spark connects to (`spark.shuffle.service.port`, 7337).
+    pub listen: SocketAddr,
+    /// Where `/metrics`, `/livez` and `/readyz` are.
+    pub metrics_listen: SocketAddr,
+    /// Directories beneath which files are served.
+    pub roots: Vec<PathBuf>,
+    /// Where registrations are kept; None: in memory only.
+    pub state_dir: Option<PathBuf>,
+    /// `spark.shuffle.service.index.cache.size`, bytes (100m).
+    pub index_cache_bytes: u64,
+    /// `spark.shuffle.maxChunksBeingTransferred` (no limit).
+    pub chunks_in_flight_max: u64,
+    /// `spark.shuffle.io.connectionTimeout`: idle connections are closed after it (120 s).
+    pub connection_timeout: Duration,
+    /// `spark.shuffle.io.backLog`.
+    pub backlog: u32,
+    /// `spark.shuffle.io.serverThreads`: threads that serve connections.
+    pub workers: usize,
+    /// `spark.shuffle.io.receiveBuffer`, bytes; None: the kernel's choice.
+    pub receive_buffer: Option<usize>,
+    /// `spark.shuffle.io.sendBuffer`, bytes; None: the kernel's choice.
+    pub send_buffer: Option<usize>,
+    /// `spark.shuffle.io.enableTcpKeepAlive`.
+    pub keep_alive: bool,
+    /// How long replies in flight may take after SIGTERM.
+    pub drain_timeout: Duration,
+    /// Bounds on everything that a peer can make the daemon hold.
+    pub limits: Limits,
+    /// Look of the log.
+    pub log_format: LogFormat,
+    /// Filter of the log, as of `tracing_subscriber::EnvFilter`.
+    pub log: String,
+    /// Settings given that this service has no use for, to be said once.
+    pub ignored: Vec<String>,
+}
+
+impl Config {
+    /// Reads the command line, the environment and the files they name.
+    ///
+    /// # Errors
+    /// [`Error`]. A command line that does not parse, `--help` and `--version` end the process.
+    pub fn from_process() -> Result<Self, Error> {
+        Self::from_flags(cli::Flags::parse())
+    }
+
+    /// As [`Self::from_process`], from these arguments (without the program's name) and the environment.
+    ///
+    /// # Errors
+    /// [`Error`], and clap's as [`Error::Value`].
+    pub fn from_args<'a>(args: impl IntoIterator<Item = &'a str>) -> Result<Self, Error> {
+        let args = std::iter::once("shuffle-daemon").chain(args);
+        let flags = cli::Flags::try_parse_from(args).map_err(|error| Error::Value {
+            key: "command line".into(),
+            value: error.to_string(),
+            allowed: "as --help says".into(),
+        })?;
+        Self::from_flags(flags)
+    }
+
+    fn from_flags(flags: cli::Flags) -> Result<Self, Error> {
+        let file = match &flags.config {
+            Some(path) => file::File::read(path)?,
+            None => file::File::default(),
+        };
+        let mut spark = spark::Settings::default();
+        if let Some(path) = flags
+            .properties_file
+            .as_ref()
+            .or(file.properties_file.as_ref())
+        {
+            spark.read_properties(path)?;
+        }
+        for (key, value) in &file.spark {
+            spark.set(key, value)?;
+        }
+        for pair in &flags.conf {
+            spark.set_pair(pair)?;
+        }
+        let mut limits = Limits::default();
+        for (key, value) in &file.limits {
+            limits.set("limits", key, value)?;
+        }
+        for pair in &flags.limit {
+            limits.set_pair(pair)?;
+        }
+        let roots =
+            first_non_empty([flags.root, file.root, spark.local_dirs()?]).ok_or(Error::NoRoot)?;
+        let state_dir = flags.state_dir.or(file.state_dir).filter(|_| {
+            spark
+                .flag("spark.shuffle.service.db.enabled", true)
+                .unwrap_or(true)
+        });
+        let port = spark.port()?;
+        let any = |port| SocketAddr::from(([0, 0, 0, 0], port));
+        Ok(Self {
+            listen: flags.listen.or(file.listen).unwrap_or_else(|| any(port)),
+            metrics_listen: flags
+                .metrics_listen
+                .or(file.metrics_listen)
+                .unwrap_or_else(|| any(METRICS_PORT)),
+            roots,
+            state_dir,
+            index_cache_bytes: spark.bytes("spark.shuffle.service.index.cache.size", 100 << 20)?,
+            chunks_in_flight_max: spark
+                .count("spark.shuffle.maxChunksBeingTransferred", i64::MAX as u64)?,
+            connection_timeout: spark.connection_timeout()?,
+            backlog: spark.backlog()?,
+            workers: spark.workers()?,
+            receive_buffer: spark.socket_buffer("spark.shuffle.io.receiveBuffer")?,
+            send_buffer: spark.socket_buffer("spark.shuffle.io.sendBuffer")?,
+            keep_alive: spark.flag("spark.shuffle.io.enableTcpKeepAlive", false)?,
+            drain_timeout: flags
+                .drain_timeout
+                .or(file.drain_timeout)
+                .map_or(Ok(DRAIN_TIMEOUT), |text| {
+                    units::duration("--drain-timeout", &text, units::SECOND)
+                })?,
+            limits,
+            log_format: flags
+                .log_format
+                .or(file.log_format)
+                .unwrap_or(LogFormat::Auto),
+            log: flags.log.or(file.log).unwrap_or_else(|| "info".into()),
+            ignored: spark.ignored(),
+        })
+    }
+}
+
+/// Beside Spark's 7337.
+const METRICS_PORT: u16 = 7338;
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(20);
+
+fn first_non_empty<const N: usize>(lists: [Vec<PathBuf>; N]) -> Option<Vec<PathBuf>> {
+    lists.into_iter().find(|list| !list.is_empty())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,182 @@
+//! Sources, precedence, and messages.
+
+use super::*;
+
+fn parse(args: &[&str]) -> Result<Config, Error> {
+    Config::from_args(args.iter().copied())
+}
+
+fn message(args: &[&str]) -> String {
+    parse(args).unwrap_err().to_string()
+}
+
+#[test]
+fn defaults_are_sparks() {
+    let config = parse(&["--root", "/data"]).unwrap();
+    assert_eq!(config.listen, "0.0.0.0:7337".parse().unwrap());
+    assert_eq!(config.index_cache_bytes, 100 << 20);
+    assert_eq!(config.connection_timeout, Duration::from_secs(120));
+    assert_eq!(config.chunks_in_flight_max, i64::MAX as u64);
+    assert!(config.workers >= 1 && config.ignored.is_empty());
+}
+
+#[test]
+fn flags_beat_files_beat_defaults() {
+    let dir = tempfile::tempdir().unwrap();
+    let toml = dir.path().join("daemon.toml");
+    let properties = dir.path().join("spark-defaults.conf");
+    std::fs::write(
+        &properties,
+        "# comment\nspark.shuffle.service.port   7447\nspark.network.timeout=90s\nspark.executor.memory 4g\nother x\n",
+    )
+    .unwrap();
+    std::fs::write(
+        &toml,
+        format!(
+            "root = ['/a', '/b']\nproperties_file = '{}'\nlog_format = 'json'\n[spark]\n'spark.shuffle.service.index.cache.size' = '1g'\n[limits]\nconnections = 7\nframe_bytes = '1m'\n",
+            properties.display()
+        ),
+    )
+    .unwrap();
+    let file = toml.to_str().unwrap();
+    let config = parse(&["--config", file]).unwrap();
+    assert_eq!(config.listen.port(), 7447);
+    assert_eq!(config.connection_timeout, Duration::from_secs(90));
+    assert_eq!(config.index_cache_bytes, 1 << 30);
+    assert_eq!(
+        (config.limits.connections, config.limits.frame_bytes),
+        (7, 1 << 20)
+    );
+    assert_eq!(config.roots, [PathBuf::from("/a"), "/b".into()]);
+    assert_eq!(config.ignored, ["spark.executor.memory"]);
+    let config = parse(&[
+        "--config",
+        file,
+        "--root",
+        "/c",
+        "--conf",
+        "spark.shuffle.service.port=0",
+        "--limit",
+        "connections=8",
+        "--conf",
+        "spark.shuffle.io.connectionTimeout=3s",
+    ])
+    .unwrap();
+    assert_eq!(config.listen.port(), 0);
+    assert_eq!(config.roots, [PathBuf::from("/c")]);
+    assert_eq!(config.limits.connections, 8);
+    assert_eq!(config.connection_timeout, Duration::from_secs(3));
+}
+
+#[test]
+fn roots_may_come_from_spark() {
+    let config = parse(&["--conf", "spark.local.dir=/x, /y"]).unwrap();
+    assert_eq!(config.roots, [PathBuf::from("/x"), "/y".into()]);
+    assert!(message(&[]).contains("--root"));
+}
+
+#[test]
+fn errors_name_key_value_and_what_is_allowed() {
+    let with = |conf: &str| message(&["--root", "/d", "--conf", conf]);
+    for (conf, parts) in [
+        (
+            "spark.shuffle.service.port=70000",
+            ["spark.shuffle.service.port", "70000", "65535"],
+        ),
+        (
+            "spark.shuffle.service.index.cache.size=1.5g",
+            ["index.cache.size", "1.5g", "100m"],
+        ),
+        (
+            "spark.shuffle.io.connectionTimeout=soon",
+            ["connectionTimeout", "soon", "120s"],
+        ),
+        (
+            "spark.shuffle.io.enableTcpKeepAlive=yes",
+            ["enableTcpKeepAlive", "yes", "true or false"],
+        ),
+        (
+            "spark.shuffle.maxChunksBeingTransferred=-1",
+            ["maxChunksBeingTransferred", "-1", "at least 0"],
+        ),
+        ("novalue", ["--conf", "novalue", "KEY=VALUE"]),
+        ("shuffle.port=1", ["shuffle.port", "spark.", "no setting"]),
+    ] {
+        let text = with(conf);
+        assert!(
+            parts.iter().all(|part| text.contains(part)),
+            "{conf}: {text}"
+        );
+    }
+    let text = message(&["--root", "/d", "--limit", "conections=3"]);
+    assert!(
+        text.contains("conections") && text.contains("connections, "),
+        "{text}"
+    );
+    let text = message(&["--root", "/d", "--limit", "connections=0"]);
+    assert!(
+        text.contains("\"0\"") && text.contains("at least 1"),
+        "{text}"
+    );
+    let text = message(&["--root", "/d", "--config", "/no/such.toml"]);
+    assert!(text.contains("--config /no/such.toml"), "{text}");
+}
+
+#[test]
+fn sizes_and_times_are_sparks() {
+    for (text, bytes) in [
+        ("5", 5),
+        ("64k", 65_536),
+        ("1MiB", 1 << 20),
+        ("2gb", 2 << 30),
+        (" 7b ", 7),
+    ] {
+        assert_eq!(units::parse_bytes(text, 1), Some(bytes), "{text}");
+    }
+    for text in ["", "k", "1.5m", "-1", "1x", "99999999p"] {
+        assert_eq!(units::parse_bytes(text, 1), None, "{text}");
+    }
+    for (text, millis) in [
+        ("2", 2_000),
+        ("500ms", 500),
+        ("2min", 120_000),
+        ("1h", 3_600_000),
+        ("3000us", 3),
+    ] {
+        assert_eq!(
+            units::duration("k", text, units::SECOND).unwrap(),
+            Duration::from_millis(millis),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn the_help_lists_every_limit_with_its_default() {
+    let help = <cli::Flags as clap::CommandFactory>::command()
+        .render_long_help()
+        .to_string();
+    let words: String = help.split_whitespace().collect::<Vec<_>>().join(" ");
+    let text = format!("{:?}", Limits::default());
+    for pair in text
+        .trim_start_matches("Limits { ")
+        .trim_end_matches(" }")
+        .split(", ")
+    {
+        let (name, value) = pair.split_once(": ").unwrap();
+        let value: usize = value.parse().unwrap();
+        let shown = [(20, 'm'), (10, 'k')]
+            .into_iter()
+            .find(|&(shift, _)| {
+                name.contains("bytes") | name.contains("memory") && value % (1 << shift) == 0
+            })
+            .map_or_else(
+                || value.to_string(),
+                |(shift, unit)| format!("{}{unit}", value >> shift),
+            );
+        assert!(
+            words.contains(&format!("{name} ({shown})")),
+            "{name} ({shown}) is not in --help"
+        );
+    }
+}

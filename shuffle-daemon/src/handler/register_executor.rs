@@ -1,0 +1,60 @@
+//! RegisterExecutor: an executor says where its files are.
+
+use protocol::shuffle::RegisterExecutor;
+
+use super::{Failure, Service};
+use crate::index::Blame;
+use crate::metrics;
+use crate::registry::{Error, Kept, Registration};
+
+/// The values of a request, owned.
+#[must_use]
+pub fn registration(request: &RegisterExecutor<'_>) -> Registration {
+    Registration {
+        app: request.app_id.to_string(),
+        executor: request.exec_id.to_string(),
+        local_dirs: request.local_dirs.iter().map(String::from).collect(),
+        sub_dirs: request.sub_dirs_per_local_dir,
+        shuffle_manager: request.shuffle_manager.to_string(),
+    }
+}
+
+/// Registers the executor; when this returns it is durable, or could not be made so.
+///
+/// # Errors
+/// When a directory lies outside every root, or a limit is reached.
+pub async fn register(service: &Service, registration: Registration) -> Result<(), Failure> {
+    let started = std::time::Instant::now();
+    let (app, executor, dirs) = (
+        registration.app.clone(),
+        registration.executor.clone(),
+        registration.local_dirs.join(","),
+    );
+    let outcome = service.writer.register(registration).await;
+    metrics::register_seconds().record(started.elapsed());
+    match outcome {
+        Ok(kept) => {
+            tracing::info!(
+                app,
+                executor,
+                dirs,
+                durable = kept == Kept::Durably,
+                "registered executor"
+            );
+            Ok(())
+        }
+        Err(error) => {
+            tracing::warn!(app, executor, dirs, %error, "refused to register executor");
+            let blame = if matches!(error, Error::Gone(_)) {
+                Blame::Node
+            } else {
+                Blame::Peer
+            };
+            Err(Failure {
+                text: error.to_string(),
+                kind: "refused_registration",
+                blame,
+            })
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! The daemon's process: configuration, log, signals, exit code.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use shuffle_daemon::app::App;
+use shuffle_daemon::config::Config;
+use shuffle_daemon::{metrics, runtime, telemetry};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Without a log yet, or beside it: what a person must see.
+            let _ = writeln!(std::io::stderr(), "shuffle-daemon: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> anyhow::Result<()> {
+    let config = Config::from_process()?;
+    telemetry::start(&config.log, config.log_format).with_context(|| {
+        format!(
+            "--log: \"{}\" is not a filter such as info or shuffle_daemon=debug",
+            config.log
+        )
+    })?;
+    if !config.ignored.is_empty() {
+        tracing::warn!(
+            settings = config.ignored.join(", "),
+            "these settings are of no use to this service and ignored"
+        );
+    }
+    let prometheus = metrics::install().context("install the metrics recorder")?;
+    let control = runtime::control().context("start the runtime")?;
+    control.block_on(async {
+        let stop = stop_on_signals()?;
+        let app = App::build(config, prometheus)?;
+        let (listen, metrics) = app.addresses()?;
+        tracing::info!(%listen, %metrics, version = env!("CARGO_PKG_VERSION"), "serving");
+        let mut out = std::io::stdout();
+        writeln!(out, "ready listen={listen} metrics={metrics}")
+            .and_then(|()| out.flush())
+            .context("write the ready line")?;
+        app.run(stop).await
+    })
+}
+
+/// Cancelled by SIGTERM or SIGINT.
+fn stop_on_signals() -> anyhow::Result<CancellationToken> {
+    let stop = CancellationToken::new();
+    for kind in [SignalKind::terminate(), SignalKind::interrupt()] {
+        let mut signals = signal(kind).context("install a signal handler")?;
+        let stop = stop.clone();
+        tokio::spawn(async move {
+            signals.recv().await;
+            stop.cancel();
+        });
+    }
+    Ok(stop)
+}

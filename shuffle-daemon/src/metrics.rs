@@ -1,0 +1,172 @@
+//! Every metric of the daemon: name, unit, meaning; and cheap handles to them.
+//!
+//! Names follow Prometheus (base units, `_total`); what Spark's `ShuffleMetrics` calls
+//! otherwise is named in the help text. Handles are made once, so that counting a block
+//! costs an addition and no look-up.
+
+use std::collections::HashSet;
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use ::metrics::{Counter, Gauge, Histogram, Unit, counter, gauge, histogram};
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
+
+/// Buckets of every latency, seconds.
+const LATENCY_BUCKETS: &[f64] = &[
+    0.000_01, 0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1,
+    0.25, 0.5, 1.0, 5.0,
+];
+/// Applications that get a label of their own; those seen later share `other`.
+const APP_LABELS_MAX: usize = 200;
+
+/// Installs the recorder of the process and describes all metrics.
+///
+/// # Errors
+/// When another recorder is installed already.
+pub fn install() -> Result<PrometheusHandle, BuildError> {
+    let handle = PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), LATENCY_BUCKETS)?
+        .install_recorder()?;
+    describe();
+    Ok(handle)
+}
+
+macro_rules! handles {
+    ($($(#[doc = $help:literal])+ $name:ident: $kind:ident $metric:literal [$unit:ident] $({ $($label:literal => $value:literal),+ })?;)+) => {
+        $(
+            #[doc = concat!("`", $metric, "`")]
+            $(#[doc = $help])+
+            pub fn $name() -> &'static handles!(@type $kind) {
+                static HANDLE: OnceLock<handles!(@type $kind)> = OnceLock::new();
+                HANDLE.get_or_init(|| $kind!($metric $(, $($label => $value),+)?))
+            }
+        )+
+        fn describe() {
+            $(
+                handles!(@describe $kind)($metric, Unit::$unit, concat!($($help),+).trim());
+                let _ = $name();
+            )+
+            describe_counter(APP_BLOCKS, Unit::Count, "Blocks handed out, by application.");
+            describe_counter(APP_BYTES, Unit::Bytes, "Bytes of blocks handed out, by application.");
+            describe_counter(FAILURES, Unit::Count, "Requests that failed, by kind and by who is at fault (peer, node, bug).");
+        }
+    };
+    (@type counter) => { Counter };
+    (@type gauge) => { Gauge };
+    (@type histogram) => { Histogram };
+    (@describe counter) => { describe_counter };
+    (@describe gauge) => { describe_gauge };
+    (@describe histogram) => { describe_histogram };
+}
+
+handles! {
+    /// Time to handle OpenBlocks, FetchShuffleBlocks, FetchShuffleBlockChunks (Spark: openBlockRequestLatencyMillis).
+    open_seconds: histogram "shuffle_open_block_request_latency_seconds" [Seconds];
+    /// Time to handle RegisterExecutor (Spark: registerExecutorRequestLatencyMillis).
+    register_seconds: histogram "shuffle_register_executor_request_latency_seconds" [Seconds];
+    /// Time to handle FinalizeShuffleMerge, always refused (Spark: finalizeShuffleMergeLatencyMillis).
+    finalize_merge_seconds: histogram "shuffle_finalize_shuffle_merge_latency_seconds" [Seconds];
+    /// Time to handle MergedBlockMetaRequest, always refused (Spark: fetchMergedBlocksMetaLatencyMillis).
+    merged_meta_seconds: histogram "shuffle_fetch_merged_blocks_meta_latency_seconds" [Seconds];
+    /// Blocks handed out; a batch counts each of its reduce ids (Spark: blockTransferRate).
+    blocks: counter "shuffle_block_transfer_blocks_total" [Count];
+    /// Chunks handed out; a batch counts once (Spark: blockTransferMessageRate; together with bytes: blockTransferAvgSize).
+    chunks: counter "shuffle_block_transfer_messages_total" [Count];
+    /// Bytes of chunks handed out (Spark: blockTransferRateBytes).
+    bytes: counter "shuffle_block_transfer_bytes_total" [Bytes];
+    /// Executors in the table (Spark: registeredExecutorsSize).
+    registered_executors: gauge "shuffle_registered_executors" [Count];
+    /// Open connections (Spark: numActiveConnections).
+    connections: gauge "shuffle_active_connections" [Count];
+    /// Connections accepted since start (Spark: numRegisteredConnections).
+    connections_accepted: counter "shuffle_registered_connections_total" [Count];
+    /// Connections refused because the limit of connections was reached.
+    connections_refused: counter "shuffle_refused_connections_total" [Count];
+    /// Connections ended by an error: malformed frames, resets, refused uploads (Spark: numCaughtExceptions).
+    caught_exceptions: counter "shuffle_caught_exceptions_total" [Count];
+    /// Chunks asked for and not yet written to a socket.
+    outstanding_chunks: gauge "shuffle_outstanding_chunks" [Count];
+    /// Bytes of those chunks.
+    outstanding_bytes: gauge "shuffle_outstanding_bytes" [Bytes];
+    /// Streams open now.
+    open_streams: gauge "shuffle_open_streams" [Count];
+    /// Bytes that open streams take.
+    open_stream_bytes: gauge "shuffle_open_stream_bytes" [Bytes];
+    /// Look-ups answered from the index cache.
+    index_hits: counter "shuffle_index_cache_hits_total" [Count];
+    /// Look-ups that read an index file.
+    index_misses: counter "shuffle_index_cache_misses_total" [Count];
+    /// Cached index files found changed or removed, and dropped.
+    index_stale: counter "shuffle_index_cache_stale_total" [Count];
+    /// Bytes charged to the index cache.
+    index_bytes: gauge "shuffle_index_cache_bytes" [Bytes];
+    /// Reads that went to a disk's pool because the page cache did not hold the data.
+    cold_reads: counter "shuffle_cold_reads_total" [Count];
+    /// Callers that wait for a place in a disk's pool, or for its disk.
+    cold_reads_waiting: gauge "shuffle_cold_reads_waiting" [Count];
+    /// Replies dropped from memory for a slow reader and read again later.
+    replies_reread: counter "shuffle_replies_reread_total" [Count];
+    /// 1 while registrations are written to the state directory before they are acknowledged, else 0.
+    registrations_durable: gauge "shuffle_registrations_durable" [Count];
+    /// Registrations acknowledged although they could not be made durable.
+    registrations_not_durable: counter "shuffle_registrations_not_durable_total" [Count];
+    /// Stores found corrupt and set aside.
+    stores_set_aside: counter "shuffle_state_set_aside_total" [Count];
+    /// Failed syncs of the store.
+    state_sync_failures: counter "shuffle_state_sync_failures_total" [Count];
+    /// Files deleted on RemoveBlocks.
+    files_removed: counter "shuffle_files_removed_total" [Count];
+    /// Connection tasks that panicked; each is a bug.
+    panics: counter "shuffle_connection_panics_total" [Count];
+}
+
+const APP_BLOCKS: &str = "shuffle_app_block_transfer_blocks_total";
+const APP_BYTES: &str = "shuffle_app_block_transfer_bytes_total";
+const FAILURES: &str = "shuffle_failures_total";
+
+/// Counters of one application.
+#[derive(Debug)]
+pub struct AppMetrics {
+    /// Blocks handed out.
+    pub blocks: Counter,
+    /// Bytes of blocks handed out.
+    pub bytes: Counter,
+}
+
+impl AppMetrics {
+    /// Handles for an application; beyond the first 200 all share the label `other`.
+    #[must_use]
+    pub fn new(app: &str) -> Self {
+        static NAMED: OnceLock<Mutex<HashSet<String>>> = OnceLock::new();
+        let mut named = NAMED
+            .get_or_init(Mutex::default)
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let label = if named.contains(app) || named.len() < APP_LABELS_MAX {
+            named.insert(app.to_owned());
+            app.to_owned()
+        } else {
+            "other".to_owned()
+        };
+        Self {
+            blocks: counter!(APP_BLOCKS, "app" => label.clone()),
+            bytes: counter!(APP_BYTES, "app" => label),
+        }
+    }
+}
+
+/// Counts a failed request. `kind` is one of a fixed set of words in this program.
+pub fn count_failure(kind: &'static str, blame: &'static str) {
+    counter!(FAILURES, "kind" => kind, "blame" => blame).increment(1);
+}
+
+fn describe_counter(name: &'static str, unit: Unit, help: &'static str) {
+    ::metrics::describe_counter!(name, unit, help);
+}
+
+fn describe_gauge(name: &'static str, unit: Unit, help: &'static str) {
+    ::metrics::describe_gauge!(name, unit, help);
+}
+
+fn describe_histogram(name: &'static str, unit: Unit, help: &'static str) {
+    ::metrics::describe_histogram!(name, unit, help);
+}

@@ -1,0 +1,228 @@
+//! One connection: read what has arrived, handle it, send the answers, again.
+//!
+//! A single task, so answers keep the order of requests without any bookkeeping, and a reader
+//! that does not read stops being read from. An idle connection holds no buffer.
+
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use protocol::frame::{FrameError, Split};
+use protocol::wire::DecodeError;
+use tokio::net::TcpStream;
+use tokio::time::{Instant, Sleep};
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+
+use super::dispatch::{Dispatch, Outcome, Slow};
+use super::egress;
+use super::in_flight::InFlight;
+use super::inbound::{self, Inbound, InboundPool};
+use crate::disk::buffer::BufferPool;
+use crate::handler::Service;
+use crate::metrics;
+
+/// What the connections of one worker share.
+#[derive(Debug)]
+pub struct Worker {
+    /// Handlers and what they need.
+    pub service: Arc<Service>,
+    /// Chunks on their way, in the process.
+    pub in_flight: Arc<InFlight>,
+    /// Read buffers.
+    pub inbound: Arc<InboundPool>,
+    /// Reply buffers.
+    pub buffers: Arc<BufferPool>,
+    /// `spark.shuffle.io.connectionTimeout`.
+    pub timeout: Duration,
+    /// Bytes of a frame at most.
+    pub frame_bytes_max: usize,
+    /// Cancelled when the daemon drains: finish what has arrived, then close.
+    pub drain: CancellationToken,
+}
+
+/// Why a connection ended otherwise than by its peer.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Reading failed.
+    #[error(transparent)]
+    Inbound(#[from] inbound::Error),
+    /// Sending failed.
+    #[error(transparent)]
+    Egress(#[from] egress::Error),
+    /// A frame that is no message.
+    #[error("malformed frame: {0}")]
+    Malformed(#[from] DecodeError),
+}
+
+impl From<FrameError> for Error {
+    fn from(error: FrameError) -> Self {
+        Self::Inbound(error.into())
+    }
+}
+
+/// Serves a connection until its peer closes it, it is idle too long, or the daemon drains.
+pub async fn serve(stream: TcpStream, worker: Arc<Worker>) {
+    let connection = Connection {
+        stream,
+        inbound: Inbound::new(Arc::clone(&worker.inbound), worker.frame_bytes_max),
+        dispatch: Dispatch::new(Arc::clone(&worker.service), Arc::clone(&worker.in_flight)),
+        idle: Box::pin(tokio::time::sleep(worker.timeout)),
+        drain: Box::pin(worker.drain.clone().cancelled_owned()),
+        progress: Instant::now(),
+        worker,
+    };
+    match connection.run().await {
+        Ok(ended) => tracing::debug!(?ended, "connection ended"),
+        Err(error) => {
+            metrics::caught_exceptions().increment(1);
+            tracing::debug!(%error, "connection closed");
+        }
+    }
+}
+
+/// How a connection ended in order.
+#[derive(Debug)]
+enum Ended {
+    ByPeer,
+    Idle,
+    Drained,
+    Refused,
+}
+
+struct Connection {
+    stream: TcpStream,
+    inbound: Inbound,
+    dispatch: Dispatch,
+    idle: Pin<Box<Sleep>>,
+    drain: Pin<Box<WaitForCancellationFutureOwned>>,
+    progress: Instant,
+    worker: Arc<Worker>,
+}
+
+/// What to do after handling what was there.
+enum Step {
+    Read,
+    Send,
+    Run(Slow),
+    End { answer: bool },
+}
+
+enum Wake {
+    Read,
+    Ended(Ended),
+}
+
+impl Connection {
+    async fn run(mut self) -> Result<Ended, Error> {
+        loop {
+            match self.handle_arrived()? {
+                Step::Send => self.send().await?,
+                Step::Run(slow) => {
+                    if let Some(ended) = Box::pin(self.run_slow(slow)).await? {
+                        return Ok(ended);
+                    }
+                }
+                Step::End { answer } => {
+                    if answer {
+                        self.send().await?;
+                    }
+                    return Ok(Ended::Refused);
+                }
+                Step::Read => {
+                    if !self.dispatch.replies.is_empty() {
+                        self.send().await?;
+                    }
+                    self.dispatch.settle();
+                    match poll_fn(|cx| self.poll_wake(cx)).await? {
+                        Wake::Read => self.dispatch.begin_group(),
+                        Wake::Ended(ended) => return Ok(ended),
+                    }
+                }
+            }
+        }
+    }
+
+    /// Handles frames until one has to wait, the replies are a full group, or no frame is left.
+    fn handle_arrived(&mut self) -> Result<Step, Error> {
+        loop {
+            let (frame, bytes) = match self.inbound.frame()? {
+                Split::NeedMore { .. } => return Ok(Step::Read),
+                Split::Frame { frame, bytes } => (frame, bytes),
+            };
+            let outcome = self.dispatch.handle(frame)?;
+            self.inbound.consume(bytes);
+            match outcome {
+                Outcome::Answered if self.dispatch.replies.is_full() => return Ok(Step::Send),
+                Outcome::Answered => {}
+                Outcome::Slow(slow) => return Ok(Step::Run(slow)),
+                Outcome::Close => return Ok(Step::End { answer: true }),
+                Outcome::Drop => return Ok(Step::End { answer: false }),
+            }
+        }
+    }
+
+    /// Sends what is ready, so that it does not wait, too; then runs what does.
+    async fn run_slow(&mut self, slow: Slow) -> Result<Option<Ended>, Error> {
+        if !self.dispatch.replies.is_empty() {
+            self.send().await?;
+        }
+        match self.dispatch.finish(slow).await {
+            Outcome::Close | Outcome::Drop => Ok(Some(Ended::Refused)),
+            Outcome::Answered | Outcome::Slow(_) => Ok(None),
+        }
+    }
+
+    async fn send(&mut self) -> Result<(), Error> {
+        let replies = &self.dispatch.replies;
+        let guard = self
+            .worker
+            .in_flight
+            .enter(replies.chunks(), replies.body_bytes());
+        egress::send(
+            &self.stream,
+            replies,
+            &self.worker.buffers,
+            self.worker.timeout,
+        )
+        .await?;
+        drop(guard);
+        if replies.chunks() > 0 {
+            metrics::chunks().increment(replies.chunks());
+            metrics::bytes().increment(replies.body_bytes());
+            for served in replies.served() {
+                metrics::blocks().increment(served.blocks);
+                served.app.metrics().blocks.increment(served.blocks);
+                served.app.metrics().bytes.increment(served.bytes);
+            }
+        }
+        self.dispatch.replies.clear();
+        self.progress = Instant::now();
+        Ok(())
+    }
+
+    /// Waits for bytes, the idle limit, or the drain, whichever comes first.
+    fn poll_wake(&mut self, cx: &mut Context<'_>) -> Poll<Result<Wake, Error>> {
+        match self.inbound.poll_read(&mut self.stream, cx) {
+            Poll::Ready(Ok(0)) => return Poll::Ready(Ok(Wake::Ended(Ended::ByPeer))),
+            Poll::Ready(Ok(_)) => {
+                self.progress = Instant::now();
+                return Poll::Ready(Ok(Wake::Read));
+            }
+            Poll::Ready(Err(error)) => return Poll::Ready(Err(error.into())),
+            Poll::Pending => {}
+        }
+        if self.drain.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Ok(Wake::Ended(Ended::Drained)));
+        }
+        while self.idle.as_mut().poll(cx).is_ready() {
+            let until = self.progress + self.worker.timeout;
+            if until <= Instant::now() {
+                return Poll::Ready(Ok(Wake::Ended(Ended::Idle)));
+            }
+            self.idle.as_mut().reset(until);
+        }
+        Poll::Pending
+    }
+}

@@ -1,0 +1,214 @@
+//! What a connection has sent and nobody has looked at yet.
+//!
+//! Takes a buffer from the worker's pool when bytes arrive and gives it back when all are
+//! consumed, so an idle connection has none. Grows with what has really arrived, never with
+//! what a length claims, and frames over 64 KiB count against one budget for the process.
+
+use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
+
+use protocol::frame::{self, FrameError, Split};
+use tokio::net::TcpStream;
+
+/// Bytes of a pooled buffer, and of one read.
+const BUFFER_BYTES: usize = 64 << 10;
+/// Buffers that a pool keeps.
+const IDLE_MAX: usize = 16;
+
+/// Read buffers of one worker, and the budget for large frames of all.
+#[derive(Debug)]
+pub struct InboundPool {
+    idle: Mutex<Vec<Vec<u8>>>,
+    budget: Arc<LargeFrames>,
+}
+
+/// Bytes that incomplete frames over 64 KiB take, in the process.
+#[derive(Debug)]
+pub struct LargeFrames {
+    used: AtomicUsize,
+    max: usize,
+}
+
+impl LargeFrames {
+    /// `max` in bytes.
+    #[must_use]
+    pub fn new(max: usize) -> Self {
+        Self {
+            used: AtomicUsize::new(0),
+            max,
+        }
+    }
+}
+
+impl InboundPool {
+    /// An empty pool.
+    #[must_use]
+    pub fn new(budget: Arc<LargeFrames>) -> Self {
+        Self {
+            idle: Mutex::default(),
+            budget,
+        }
+    }
+
+    fn take(&self) -> Vec<u8> {
+        let idle = self
+            .idle
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop();
+        idle.unwrap_or_else(|| Vec::with_capacity(BUFFER_BYTES))
+    }
+
+    fn give_back(&self, mut buffer: Vec<u8>) {
+        if buffer.capacity() == BUFFER_BYTES {
+            buffer.clear();
+            let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+            if idle.len() < IDLE_MAX {
+                idle.push(buffer);
+            }
+        }
+    }
+}
+
+/// Why a connection cannot go on reading.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The socket failed.
+    #[error("read from the socket: {0}")]
+    Io(std::io::Error),
+    /// A length that is no frame's.
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+    /// All large frames together take too much; Spark reconnects and tries again.
+    #[error(
+        "incomplete frames of all connections take more than {0} bytes (limits.large_frame_memory)"
+    )]
+    NoMemory(usize),
+}
+
+/// The bytes of one connection.
+#[derive(Debug)]
+pub struct Inbound {
+    bytes: Vec<u8>,
+    start: usize,
+    charged: usize,
+    frame_bytes_max: usize,
+    pool: Arc<InboundPool>,
+}
+
+impl Inbound {
+    /// Nothing has arrived yet.
+    #[must_use]
+    pub fn new(pool: Arc<InboundPool>, frame_bytes_max: usize) -> Self {
+        Self {
+            bytes: Vec::new(),
+            start: 0,
+            charged: 0,
+            frame_bytes_max,
+            pool,
+        }
+    }
+
+    /// The first frame, if it is complete, and how many bytes to [`Self::consume`] for it.
+    ///
+    /// # Errors
+    /// [`FrameError`].
+    #[inline]
+    pub fn frame(&self) -> Result<Split<'_>, FrameError> {
+        frame::split(
+            self.bytes.get(self.start..).unwrap_or_default(),
+            self.frame_bytes_max,
+        )
+    }
+
+    /// Drops bytes from the front.
+    #[inline]
+    pub fn consume(&mut self, bytes: usize) {
+        self.start += bytes;
+    }
+
+    /// Reads once into the buffer: the number of bytes, 0 at the end of the stream.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub fn poll_read(
+        &mut self,
+        stream: &mut TcpStream,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<usize, Error>> {
+        self.settle();
+        ready!(stream.poll_read_ready(cx)).map_err(Error::Io)?;
+        if self.bytes.capacity() == 0 {
+            self.bytes = self.pool.take();
+        }
+        self.make_room()?;
+        let read = tokio_util::io::poll_read_buf(Pin::new(stream), cx, &mut self.bytes);
+        if read.is_pending() {
+            self.settle();
+        }
+        read.map_err(Error::Io)
+    }
+
+    /// Gives the buffer back if everything in it was consumed, else moves the rest to its front.
+    fn settle(&mut self) {
+        if self.start >= self.bytes.len() {
+            self.start = 0;
+            self.charge(0);
+            if self.bytes.capacity() > 0 {
+                self.pool.give_back(std::mem::take(&mut self.bytes));
+            }
+        } else if self.start > 0 {
+            self.bytes.drain(..self.start);
+            self.start = 0;
+        }
+    }
+
+    /// Room for a read. A frame that outgrows the pooled buffer doubles it, up to its length.
+    fn make_room(&mut self) -> Result<(), Error> {
+        if self.bytes.len() < self.bytes.capacity() {
+            return Ok(());
+        }
+        let frame_bytes = match self.frame()? {
+            Split::NeedMore {
+                frame_bytes: Some(bytes),
+            } => bytes,
+            _ => return Ok(self.bytes.reserve(BUFFER_BYTES)),
+        };
+        let wanted = frame_bytes
+            .min(self.bytes.capacity().saturating_mul(2))
+            .max(self.bytes.len() + 1);
+        if !self.charge(wanted) {
+            return Err(Error::NoMemory(self.pool.budget.max));
+        }
+        self.bytes.reserve_exact(wanted - self.bytes.len());
+        Ok(())
+    }
+
+    /// Sets what this connection takes of the budget. False: too much.
+    fn charge(&mut self, bytes: usize) -> bool {
+        let used = &self.pool.budget.used;
+        used.fetch_sub(self.charged, Ordering::Relaxed);
+        self.charged = 0;
+        if bytes == 0 {
+            return true;
+        }
+        let before = used.fetch_add(bytes, Ordering::Relaxed);
+        if before + bytes > self.pool.budget.max {
+            used.fetch_sub(bytes, Ordering::Relaxed);
+            return false;
+        }
+        self.charged = bytes;
+        true
+    }
+}
+
+impl Drop for Inbound {
+    fn drop(&mut self) {
+        self.charge(0);
+        if self.bytes.capacity() > 0 {
+            self.pool.give_back(std::mem::take(&mut self.bytes));
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! The one thread that changes the table of executors.
+//!
+//! It takes whatever registrations have arrived, makes them durable in one transaction,
+//! publishes them, and answers. When the store fails it goes on without: registrations are
+//! served from memory, said to be so, and written once the store works again.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use super::store::Keeper;
+use super::{Error, LocalDir, Registration, Registry};
+
+/// Registrations that share a transaction at most.
+const BATCH_MAX: usize = 1024;
+/// How long to wait before a failed store is tried again.
+const RETRY: Duration = Duration::from_secs(5);
+
+/// The writer is gone: the daemon is going down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("java.io.IOException: the shuffle service is shutting down")]
+pub struct Gone;
+
+/// Whether a registration would survive the daemon.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kept {
+    /// It is in the store.
+    Durably,
+    /// It is in memory only: there is no store, or the store fails.
+    InMemory,
+}
+
+struct Request {
+    registration: Registration,
+    dirs: Vec<LocalDir>,
+    done: oneshot::Sender<Kept>,
+}
+
+/// Sends registrations to the writer's thread. Dropping the last one ends it.
+#[derive(Debug, Clone)]
+pub struct Handle {
+    requests: Sender<Request>,
+    registry: Arc<Registry>,
+}
+
+impl Handle {
+    /// Registers an executor: checked, durable, published, in this order.
+    ///
+    /// # Errors
+    /// [`Error`]; nothing has been changed then.
+    pub async fn register(&self, registration: Registration) -> Result<Kept, Error> {
+        let dirs = self.registry.check(&registration)?;
+        let (done, answer) = oneshot::channel();
+        self.requests
+            .send(Request {
+                registration,
+                dirs,
+                done,
+            })
+            .map_err(|_| Gone)?;
+        Ok(answer.await.map_err(|_| Gone)?)
+    }
+}
+
+/// The writer's thread and the means to reach it.
+#[derive(Debug)]
+pub struct Writer {
+    handle: Handle,
+    thread: JoinHandle<()>,
+}
+
+impl Writer {
+    pub(super) fn start(registry: Arc<Registry>, store: Option<Keeper>) -> Self {
+        let (requests, receiver) = channel();
+        let table = Arc::clone(&registry);
+        let thread = std::thread::spawn(move || run(&table, store, &receiver));
+        Self {
+            handle: Handle { requests, registry },
+            thread,
+        }
+    }
+
+    /// A sender.
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// Whether the thread has ended although nobody asked it to: it panicked.
+    #[must_use]
+    pub fn is_dead(&self) -> bool {
+        self.thread.is_finished()
+    }
+
+    /// Ends the thread once all other handles are dropped and its work is done.
+    pub fn finish(self) {
+        drop(self.handle);
+        if self.thread.join().is_err() {
+            tracing::error!("the registry's writer panicked");
+        }
+    }
+}
+
+fn run(registry: &Registry, mut store: Option<Keeper>, requests: &Receiver<Request>) {
+    loop {
+        let first = match requests.recv_timeout(RETRY) {
+            Ok(request) => Some(request),
+            Err(RecvTimeoutError::Timeout) => None,
+            Err(RecvTimeoutError::Disconnected) => break,
+        };
+        if let Some(store) = &mut store {
+            store.mend(|| registry.snapshot());
+        }
+        let Some(first) = first else { continue };
+        let mut batch = vec![first];
+        batch.extend(requests.try_iter().take(BATCH_MAX - 1));
+        let durable = store
+            .as_mut()
+            .is_some_and(|store| store.put(batch.iter().map(|request| &request.registration)));
+        let kept = if durable {
+            Kept::Durably
+        } else {
+            Kept::InMemory
+        };
+        for request in batch {
+            registry.publish(request.registration, request.dirs);
+            // A client that has gone meanwhile does not want the answer.
+            let _ = request.done.send(kept);
+        }
+    }
+    if let Some(store) = store {
+        store.close();
+    }
+}

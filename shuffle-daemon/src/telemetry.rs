@@ -1,0 +1,39 @@
+//! Log lines on standard error: text on a terminal, JSON otherwise.
+
+use std::io::IsTerminal;
+
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::ParseError;
+
+use crate::config::LogFormat;
+
+/// Starts logging for the process.
+///
+/// # Errors
+/// When the filter does not parse.
+pub fn start(filter: &str, format: LogFormat) -> Result<(), ParseError> {
+    let filter = EnvFilter::builder().parse(filter)?;
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    let text = match format {
+        LogFormat::Text => true,
+        LogFormat::Json => false,
+        LogFormat::Auto => std::io::stderr().is_terminal(),
+    };
+    // A second start, in tests, keeps the first.
+    let _ = if text {
+        builder
+            .with_ansi(std::io::stderr().is_terminal())
+            .with_target(false)
+            .try_init()
+    } else {
+        builder
+            .json()
+            .flatten_event(true)
+            .with_current_span(true)
+            .with_span_list(false)
+            .try_init()
+    };
+    Ok(())
+}
