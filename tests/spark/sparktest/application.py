@@ -4,6 +4,7 @@ The only module of the package that needs pyspark; stories run inside a virtual 
 """
 
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -40,7 +41,7 @@ _BASE = {
 _COME_AND_GO = {
     "spark.dynamicAllocation.enabled": "true",
     "spark.dynamicAllocation.minExecutors": "0",
-    "spark.dynamicAllocation.initialExecutors": str(MAX_EXECUTORS),
+    "spark.dynamicAllocation.initialExecutors": "0",
     "spark.dynamicAllocation.maxExecutors": str(MAX_EXECUTORS),
     "spark.dynamicAllocation.executorIdleTimeout": "1s",
     "spark.dynamicAllocation.schedulerBacklogTimeout": "1s",
@@ -69,6 +70,9 @@ def without_service() -> dict[str, str]:
         "spark.shuffle.service.enabled": "false",
         "spark.dynamicAllocation.shuffleTracking.enabled": "true",
     }
+
+#: Executors that are there from the start to the end.
+STAY = {"spark.dynamicAllocation.enabled": "false", "spark.cores.max": str(MAX_EXECUTORS)}
 
 
 class Application:
@@ -106,14 +110,8 @@ class Application:
         return "\n".join(each.read_text(encoding="utf-8", errors="replace") for each in found)
 
     def local_dirs(self) -> list[Path]:
-        """The local dirs of the executors that live now, asked by running one small job."""
-
-        def dirs(_: int) -> list[str]:
-            return os.environ["SPARK_LOCAL_DIRS"].split(",")
-
-        slots = range(4 * MAX_EXECUTORS)
-        found = self.context.parallelize(slots, len(slots)).flatMap(dirs).distinct().collect()
-        return [Path(each) for each in found]
+        """The local dirs of all executors there have been, as they logged them at their start."""
+        return [Path(found) for found in re.findall(r"Created local directory at (\S+)", self.executor_logs())]
 
     def stop(self) -> None:
         """Ends the application and closes its event log; safe to call again."""

@@ -26,7 +26,7 @@ class Claims:
 
     def that(self, text: str, held: bool, seen: object = "") -> None:
         """Records a claim and prints it to standard error."""
-        claim = Claim(text, bool(held), str(seen)[:2000])
+        claim = Claim(text, bool(held), str(seen)[-4000:])
         self.made.append(claim)
         print(f"    {'ok  ' if held else 'FAIL'} {text}{f' ({claim.seen})' if claim.seen else ''}", file=sys.stderr, flush=True)
 

@@ -1,9 +1,9 @@
 """A standalone Spark cluster of one master and one worker, in a folder of its own.
 
-    python3 -m sparktest.cluster --version 4.3.0 --dir DIR
+    python3 -m sparktest.cluster --version 4.3.0 [--dir DIR]
 
 prints one line of JSON when the worker has registered (see `Cluster`) and tears the cluster down
-when standard input ends or a signal arrives.
+when standard input ends or a signal arrives. Without `--dir` its folder is temporary.
 
 The worker runs without a shuffle service of its own while the applications use one, as on a
 machine where the service is another process. What then happens to shuffle files, from
@@ -24,8 +24,9 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from . import venv
 from .processes import Child, stop_on_signals
@@ -115,10 +116,13 @@ def main() -> int:
     """Runs one cluster until standard input ends."""
     parser = argparse.ArgumentParser(description="Run a standalone Spark cluster until standard input ends.")
     parser.add_argument("--version", required=True, help="Spark release, one of versions.txt")
-    parser.add_argument("--dir", required=True, type=Path, help="folder for logs, local dirs and event logs")
+    parser.add_argument("--dir", type=Path, help="folder for logs, local dirs and event logs (default: temporary)")
     options = parser.parse_args()
     stop_on_signals()
-    with running(options.version, options.dir) as cluster:
+    with ExitStack() as stack:
+        temporary = TemporaryDirectory(prefix="sparktest-", ignore_cleanup_errors=True)
+        folder = options.dir or Path(stack.enter_context(temporary))
+        cluster = stack.enter_context(running(options.version, folder))
         print(cluster.to_json(), flush=True)
         sys.stdin.read()
     return 0

@@ -5,7 +5,7 @@ The log must be plain: `spark.eventLog.compress` and `.rolling.enabled` are fals
 """
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -80,36 +80,37 @@ class EventLog:
                     again.append(f"stage {stage.id} repeats stage {first}")
         return again
 
-    def executor_waves(self) -> list[int]:
-        """The turning points of the executor count from its first rise on, e.g. `[2, 0, 2]`.
+    def executor_peaks(self) -> list[int]:
+        """The most executors that lived at once in each period between two moments without any.
 
-        The end of the application, which takes all executors away, is not part of it.
+        `[2, 2]` means: two came, all went, two came. The end of the application counts for nothing.
         """
-        turns: list[int] = [0]
+        peaks: list[int] = []
+        before = 0
         for at_ms, count in self.executors:
             if self.ended_ms and at_ms > self.ended_ms:
                 break
-            rising_before = len(turns) > 1 and turns[-1] > turns[-2]
-            falling_before = len(turns) > 1 and turns[-1] < turns[-2]
-            if (count > turns[-1] and rising_before) or (count < turns[-1] and falling_before):
-                turns[-1] = count
-            elif count != turns[-1]:
-                turns.append(count)
-        return turns[1:]
+            if count > 0:
+                peaks = [*peaks[:-1], max(peaks[-1], count)] if before > 0 else [*peaks, count]
+            before = count
+        return peaks
 
     def reads(self, label: str) -> Reads:
         """The reads of all stages that ran for jobs described as `label`."""
-        total = Reads()
-        for stage in self.stages:
-            if stage.label == label:
-                for name, value in vars(stage.reads).items():
-                    setattr(total, name, getattr(total, name) + value)
-        return total
+        return _sum([stage.reads for stage in self.stages if stage.label == label])
+
+    def all_reads(self) -> Reads:
+        """The reads of all stages."""
+        return _sum([stage.reads for stage in self.stages])
 
     def seconds_of(self, label: str) -> float:
         """From the first submission to the last completion of the stages of `label`."""
         mine = [s for s in self.stages if s.label == label]
         return (max(s.completed_ms for s in mine) - min(s.submitted_ms for s in mine)) / 1000 if mine else 0.0
+
+
+def _sum(reads: list[Reads]) -> Reads:
+    return Reads(*(sum(values) for values in zip(*(astuple(each) for each in reads)))) if reads else Reads()
 
 
 def read(path: Path) -> EventLog:

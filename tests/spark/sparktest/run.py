@@ -45,14 +45,21 @@ def finish(process: subprocess.Popen[str]) -> int:
     try:
         output, _ = process.communicate()
     except BaseException:
-        process.terminate()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(_STOP_LIMIT_S)
-        process.kill()
+        stop(process)
         raise
     sys.stdout.write(output)
     sys.stdout.flush()
     return process.returncode
+
+
+def stop(process: subprocess.Popen[str]) -> None:
+    """Lets a story that still runs clean up, then makes sure that it is gone."""
+    if process.poll() is None:
+        process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(_STOP_LIMIT_S)
+        process.kill()
+        process.wait()
 
 
 def main() -> int:

@@ -2,17 +2,25 @@
 
 Every service listens on 127.0.0.1, serves the files below one root, keeps its registrations in
 a state folder, and can be killed and started again at the same port.
+
+    python3 -m sparktest.service daemon:BINARY --root DIR
+
+prints one line of JSON with `port` and `metrics_port` and serves until standard input ends.
 """
 
+import argparse
+import json
 import os
 import re
 import select
+import sys
+import tempfile
 import urllib.request
 from abc import ABC, abstractmethod
 from pathlib import Path
 
-from . import venv
-from .processes import Child, answers, free_port
+from . import venv, versions
+from .processes import Child, answers, free_port, stop_on_signals
 from .waiting import wait_for
 
 ALLOWED = "java, java:VERSION, daemon:BINARY, at:PORT"
@@ -172,3 +180,25 @@ def start(spec: str, version: str, root: Path, folder: Path) -> Service:
     if kind == "at" and rest:
         return RunningService(int(rest))
     raise ValueError(f"service {spec!r}: allowed are {ALLOWED}")
+
+
+def main() -> int:
+    """Runs one service until standard input ends."""
+    parser = argparse.ArgumentParser(description="Run a shuffle service until standard input ends.")
+    parser.add_argument("service", help=ALLOWED)
+    parser.add_argument("--root", required=True, type=Path, help="folder that holds all local dirs")
+    parser.add_argument("--version", default=versions.newest(), help="Spark release of the Java service")
+    options = parser.parse_args()
+    stop_on_signals()
+    with tempfile.TemporaryDirectory(prefix="sparktest-", ignore_cleanup_errors=True) as folder:
+        service = start(options.service, options.version, options.root.resolve(), Path(folder))
+        try:
+            print(json.dumps({"port": service.port, "metrics_port": service.metrics_port}), flush=True)
+            sys.stdin.read()
+        finally:
+            service.stop()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -7,6 +7,7 @@ door that picks the environment and starts clusters.
 """
 
 import argparse
+import os
 import signal
 import sys
 import tempfile
@@ -43,9 +44,11 @@ class Stage:
         return self._application
 
     def close(self) -> None:
-        """Stops the application if the story did not."""
+        """Stops the application if the story did not; shows its executors' last words if a claim failed."""
         if self._application:
             self._application.stop()
+            if not self.claims.held:
+                _show_end("the executors", self._application.executor_logs())
 
 
 def _run(story: str, cluster: Cluster, spec: str, claims: Claims) -> None:
@@ -66,6 +69,18 @@ def _run(story: str, cluster: Cluster, spec: str, claims: Claims) -> None:
                 service.stop()
 
 
+def _divert_stderr(log: Path) -> None:
+    """Sends what the JVM writes to standard error to `log`; this process' own words still get through."""
+    own = os.fdopen(os.dup(2), "w", buffering=1)
+    with open(log, "wb") as file:
+        os.dup2(file.fileno(), 2)
+    sys.stderr = own
+
+
+def _show_end(whose: str, text: str, lines: int = 40) -> None:
+    print(f"    the last words of {whose}:", *text.splitlines()[-lines:], sep="\n      ", file=sys.stderr, flush=True)
+
+
 def _too_long(_number: int, _frame: FrameType | None) -> None:
     raise WaitedTooLong(f"the story took more than {_STORY_LIMIT_S} s")
 
@@ -82,12 +97,15 @@ def main() -> int:
     signal.signal(signal.SIGALRM, _too_long)
     signal.alarm(_STORY_LIMIT_S)
     began = time.monotonic()
+    driver_log = Path(cluster.folder) / f"driver-{options.story}-{os.getpid()}.log"
+    _divert_stderr(driver_log)
     try:
         _run(options.story, cluster, options.service, claims)
     except Stopped:
         return 130
     except Exception:
-        claims.that("the story ran to its end", False, traceback.format_exc())
+        claims.that("the story ran to its end", False, traceback.format_exc()[-4000:])
+        _show_end("the driver", driver_log.read_text(errors="replace"))
     seconds = round(time.monotonic() - began, 1)
     print(claims.to_json(story=options.story, version=cluster.version, service=options.service, seconds=seconds), flush=True)
     return 0 if claims.held else 1

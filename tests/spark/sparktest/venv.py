@@ -2,7 +2,7 @@
 
     python3 -m sparktest.venv [VERSION | all]...
 
-prints the folder of each environment on standard output and its progress on standard error.
+prints the `SPARK_HOME` in each environment on standard output and its progress on standard error.
 An environment is built under a temporary name and renamed, so one that exists is complete; a
 lock keeps two builds of one version apart. It is only ever used as `bin/python` and through
 `SPARK_HOME`: the console scripts that pip wrote still name the temporary folder.
@@ -116,7 +116,7 @@ def main() -> int:
         say(f"not in versions.txt: {', '.join(unknown)}; allowed: {', '.join(versions.all_versions())}, all")
         return 2
     for version in wanted:
-        print(environment(version), flush=True)
+        print(spark_home(version), flush=True)
     return 0
 
 

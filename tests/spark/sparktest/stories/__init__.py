@@ -6,7 +6,7 @@ A story runs inside the driver's process. `ALL` is the only list of them.
 from collections.abc import Callable
 
 from ..stage import Stage
-from . import disk, loss, reuse, sql
+from . import disk, loss, reuse, sql, tiny
 
 Story = Callable[[Stage], None]
 
@@ -22,4 +22,5 @@ ALL: dict[str, Story] = {
     "shuffle_freed": disk.shuffle_freed,
     "corruption": loss.corruption,
     "service_killed": loss.service_killed,
+    "tiny_blocks": tiny.tiny_blocks,
 }

@@ -49,7 +49,7 @@ def _two_reads(stage: Stage, settings: dict[str, str]):
     log = app.log()
     claims.equal("all rows arrive", first[:2], (ROWS, ROWS * (ROWS - 1) // 2))
     claims.equal("the second read has the same result", second, first)
-    claims.equal("executors come, all go, and come again", log.executor_waves(), [MAX_EXECUTORS, 0, MAX_EXECUTORS])
+    claims.equal("executors come, all go, and come again", log.executor_peaks(), [MAX_EXECUTORS, MAX_EXECUTORS])
     claims.nothing_lost(log)
     claims.figure("seconds", log.seconds)
     return log, {name: after[name] - before.get(name, 0.0) for name in after}

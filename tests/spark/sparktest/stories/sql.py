@@ -2,7 +2,7 @@
 
 from pyspark.sql import functions as F
 
-from ..application import MAX_EXECUTORS
+from ..application import MAX_EXECUTORS, STAY
 from ..eventlog import EventLog
 from ..stage import Stage
 
@@ -18,6 +18,7 @@ def batch_fetch(stage: Stage) -> None:
     """
     settings = {
         **_ADAPTIVE,
+        **STAY,
         "spark.sql.shuffle.partitions": str(_PARTITIONS),
         "spark.sql.adaptive.coalescePartitions.enabled": "true",
         "spark.sql.adaptive.coalescePartitions.parallelismFirst": "false",
