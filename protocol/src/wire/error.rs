@@ -13,7 +13,7 @@ use thiserror::Error;
 pub enum DecodeError {
     /// A field of fixed size does not fit into the bytes left.
     #[error(
-        "java.lang.IndexOutOfBoundsException: {what} of {needed} bytes at byte {at}, but {left} bytes are left"
+        "java.lang.IndexOutOfBoundsException: {what} at byte {at} needs {needed} bytes, {left} are left"
     )]
     Truncated {
         /// The primitive that was read.
@@ -27,7 +27,7 @@ pub enum DecodeError {
     },
     /// The length of a string or byte array is negative or more than the bytes left.
     #[error(
-        "java.lang.IndexOutOfBoundsException: {what} of length {length} at byte {at}, but {left} bytes are left"
+        "java.lang.IndexOutOfBoundsException: {what} of length {length} at byte {at}, {left} bytes are left"
     )]
     Length {
         /// The primitive that was read.
@@ -41,7 +41,7 @@ pub enum DecodeError {
     },
     /// The number of elements of an array is negative or more than the bytes left could hold.
     #[error(
-        "java.lang.IndexOutOfBoundsException: {what} of {count} elements at byte {at}, but the bytes left hold at most {max}"
+        "java.lang.IndexOutOfBoundsException: {what} of {count} elements at byte {at}, the bytes left hold at most {max}"
     )]
     Count {
         /// The primitive that was read.

@@ -278,17 +278,12 @@ impl<'a> Iterator for IntListsIter<'a> {
     #[inline]
     fn next(&mut self) -> Option<Ints<'a>> {
         match &mut self.rest {
-            ListsRepr::Wire {
-                bytes,
-                len,
-                total_len,
-            } => {
+            ListsRepr::Wire { bytes, len, .. } => {
                 let left = len.checked_sub(1)?;
                 let mut reader = Reader::new(bytes);
                 let ints = reader.ints().ok()?;
                 *bytes = reader.rest();
                 *len = left;
-                *total_len = total_len.saturating_sub(ints.len());
                 Some(ints)
             }
             ListsRepr::Owned(lists) => {

@@ -1,6 +1,9 @@
 //! What we write we read, and nothing a peer can send makes a decoder panic. Values come from proptest.
 
+mod ids;
 mod strategies;
+
+use std::borrow::Cow;
 
 use proptest::prelude::*;
 use protocol::auth::{AuthMessage, SaslMessage};
@@ -9,9 +12,11 @@ use protocol::disk_layout::FileName;
 use protocol::frame::{FRAME_BYTES_MAX, Split, split};
 use protocol::message::{Message, StreamChunkId, parse_stream_chunk_id};
 use protocol::shuffle::BlockTransferMessage;
-use protocol::wire::Reader;
+use protocol::wire::{DecodeError, IntLists, Ints, Longs, Reader, Strings, Writer};
+use roaring::RoaringBitmap;
 
-use self::strategies::{block_id, file_block_id, shuffle_message, transport_message};
+use self::ids::{block_id, file_block_id};
+use self::strategies::{shuffle_message, transport_message};
 
 proptest! {
     #[test]
@@ -142,25 +147,113 @@ proptest! {
     }
 }
 
-/// Counts a peer has made up, with a few bytes after them: refused, whatever the kind of array.
+/// A view over received bytes and one over our own values are the same array.
+#[test]
+fn views_agree() {
+    let (ints, longs) = (
+        vec![0, -1, i32::MIN, i32::MAX],
+        vec![0, -1, i64::MIN, i64::MAX],
+    );
+    let lists = vec![ints.clone(), vec![], vec![7]];
+    let texts = vec!["a".to_owned(), String::new(), "汉字".to_owned()];
+    let mut bytes = Vec::new();
+    let mut writer = Writer::new(&mut bytes);
+    writer.ints((&ints).into());
+    writer.longs((&longs).into());
+    writer.int_lists((&lists).into());
+    writer.strings((&texts).into());
+
+    let mut reader = Reader::new(&bytes);
+    let view = reader.ints().unwrap();
+    assert_eq!(view, Ints::from(&ints));
+    assert_ne!(view, Ints::from(&ints[1..]));
+    assert_eq!(
+        (view.len(), view.get(2), view.get(4)),
+        (4, Some(i32::MIN), None)
+    );
+    let view = reader.longs().unwrap();
+    assert_eq!(view, Longs::from(&longs));
+    assert_eq!(
+        (view.len(), view.get(3), view.get(4)),
+        (4, Some(i64::MAX), None)
+    );
+    let view = reader.int_lists().unwrap();
+    assert_eq!(view, IntLists::from(&lists));
+    assert_eq!(
+        (
+            view.len(),
+            view.total_len(),
+            IntLists::from(&lists).total_len()
+        ),
+        (3, 5, 5)
+    );
+    let mut rest = view.iter();
+    rest.next();
+    assert_eq!(
+        (rest.len(), rest.next().map(|list| list.is_empty())),
+        (2, Some(true))
+    );
+    let view = reader.strings().unwrap();
+    assert_eq!(view, Strings::from(&texts));
+    assert_eq!(view, Strings::from(&["a", "", "汉字"]));
+    assert_ne!(view, Strings::from(&["a", "", "汉"]));
+    assert_eq!(view.len(), 3);
+    assert_eq!(reader.bytes_left(), 0);
+}
+
+/// Counts a peer has made up, with a few bytes after them: refused by the count alone, whatever the array.
 #[test]
 fn counts_beyond_the_bytes_are_refused() {
-    for count in [i32::MAX, i32::MIN, -1, 1 << 30, 2] {
-        let bytes = [count.to_be_bytes().as_slice(), &[0; 4]].concat();
+    for count in [i32::MAX, i32::MIN, -1, 1 << 30, 4] {
+        let bytes = [count.to_be_bytes().as_slice(), &[0; 15]].concat();
         let reader = || Reader::new(&bytes);
-        assert!(reader().strings().is_err(), "{count} strings");
-        assert!(reader().ints().is_err(), "{count} ints");
-        assert!(reader().longs().is_err(), "{count} longs");
-        assert!(reader().int_lists().is_err(), "{count} lists");
-        assert!(reader().bitmaps().is_err(), "{count} bitmaps");
+        let refused = |what, max| {
+            Some(DecodeError::Count {
+                what,
+                count,
+                max,
+                at: 4,
+            })
+        };
+        assert_eq!(reader().strings().err(), refused("string[]", 3));
+        assert_eq!(reader().ints().err(), refused("int[]", 3));
+        assert_eq!(reader().longs().err(), refused("long[]", 1));
+        assert_eq!(reader().int_lists().err(), refused("int[][]", 3));
+        assert_eq!(reader().bitmaps().err(), refused("bitmap[]", 1));
     }
     for length in [i32::MAX, i32::MIN, -1, 5] {
         let bytes = [length.to_be_bytes().as_slice(), &[0; 4]].concat();
-        assert!(Reader::new(&bytes).string().is_err(), "string of {length}");
-        assert!(
-            Reader::new(&bytes).byte_array().is_err(),
-            "bytes of {length}"
-        );
+        let refused = |what| {
+            Some(DecodeError::Length {
+                what,
+                length,
+                at: 4,
+                left: 4,
+            })
+        };
+        assert_eq!(Reader::new(&bytes).string().err(), refused("string"));
+        assert_eq!(Reader::new(&bytes).byte_array().err(), refused("byte[]"));
+    }
+}
+
+#[test]
+fn every_byte_but_0_is_true() {
+    for byte in 0..=255 {
+        assert_eq!(Reader::new(&[byte]).bool(), Ok(byte != 0));
+    }
+}
+
+/// Bitmaps on both sides of the size at which an array container becomes a bitmap.
+#[test]
+fn bitmaps_change_their_container() {
+    for values in [1_u32, 4_095, 4_096, 4_097, 32_768] {
+        let bitmap: RoaringBitmap = (0..values).map(|value| 2 * value % 65_537).collect();
+        let mut bytes = Vec::new();
+        Writer::new(&mut bytes).bitmaps((&vec![bitmap.clone()]).into());
+        let mut reader = Reader::new(&bytes);
+        let read: Vec<_> = reader.bitmaps().unwrap().iter().collect();
+        assert_eq!(read, [Ok(Cow::Owned(bitmap))]);
+        assert_eq!(reader.bytes_left(), 0, "{values} values");
     }
 }
 

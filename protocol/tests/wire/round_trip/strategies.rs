@@ -1,9 +1,7 @@
-//! Random messages and ids. A message borrows, so what proptest makes is the owned material, and `with` lends the
+//! Random messages. A message borrows, so what proptest makes is the owned material, and `with` lends the
 //! message built from it.
 
 use proptest::prelude::*;
-use protocol::block_id::BlockId;
-use protocol::checksum::Algorithm;
 use protocol::message::{Message, StreamChunkId};
 use protocol::shuffle::*;
 use roaring::RoaringBitmap;
@@ -42,8 +40,8 @@ fn material(kinds: usize) -> impl Strategy<Value = Material> {
         prop::collection::vec(bitmap(), 0..4),
     )
         .prop_map(
-            |((kind, longs, ints, flag), texts, bytes, strings, arrays, int_lists, bitmaps)| {
-                let (int_array, long_array) = arrays;
+            |(scalars, texts, bytes, strings, (int_array, long_array), int_lists, bitmaps)| {
+                let (kind, longs, ints, flag) = scalars;
                 Material {
                     kind,
                     longs,
@@ -343,59 +341,4 @@ impl ShuffleMaterial {
             .into(),
         }
     }
-}
-
-fn algorithm() -> impl Strategy<Value = Algorithm> {
-    prop::sample::select(Algorithm::ALL.to_vec())
-}
-
-/// Ids that are names of files.
-pub(super) fn file_block_id() -> impl Strategy<Value = BlockId> {
-    (0..4, any::<[i32; 2]>(), any::<i64>(), algorithm()).prop_map(
-        |(kind, [shuffle_id, partition], map_id, algorithm)| match kind {
-            0 => BlockId::ShuffleData { shuffle_id, map_id },
-            1 => BlockId::ShuffleIndex { shuffle_id, map_id },
-            2 => BlockId::ShuffleChecksum {
-                shuffle_id,
-                map_id,
-                algorithm,
-            },
-            _ => BlockId::Rdd {
-                rdd_id: shuffle_id,
-                partition,
-            },
-        },
-    )
-}
-
-/// Ids of every kind.
-pub(super) fn block_id() -> impl Strategy<Value = BlockId> {
-    let others = (0..4, any::<[i32; 4]>(), any::<i64>()).prop_map(
-        |(kind, [shuffle_id, shuffle_merge_id, reduce_id, last], map_id)| match kind {
-            0 => BlockId::Shuffle {
-                shuffle_id,
-                map_id,
-                reduce_id,
-            },
-            1 => BlockId::ShuffleBatch {
-                shuffle_id,
-                map_id,
-                start_reduce_id: reduce_id,
-                end_reduce_id: last,
-            },
-            2 => BlockId::ShuffleChunk {
-                shuffle_id,
-                shuffle_merge_id,
-                reduce_id,
-                chunk_id: last,
-            },
-            _ => BlockId::ShufflePush {
-                shuffle_id,
-                shuffle_merge_id,
-                map_index: last,
-                reduce_id,
-            },
-        },
-    );
-    prop_oneof![others, file_block_id()]
 }
