@@ -9,7 +9,7 @@
 
 mod file_name;
 
-pub use file_name::{FileName, SubDirName, sub_dir_name};
+pub use file_name::{FileName, StackText, SubDirName, sub_dir_name};
 
 /// `String.hashCode`: over UTF-16 code units, 32-bit wrap-around.
 #[inline]
