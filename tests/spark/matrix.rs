@@ -1,0 +1,50 @@
+//! Every Spark line that the daemon serves, and two of them at once: `make test-matrix`.
+//!
+//! Not part of the ordinary tests: it needs six environments (about 3 GB) and some minutes.
+
+mod lab;
+
+use anyhow::{Context, Result};
+use lab::{VERSIONS, newest, newest_3, pair, play};
+
+/// The newest patch release of a line such as `3.4`.
+fn line(name: &str) -> Result<&'static str> {
+    let start = format!("{name}.");
+    let found = VERSIONS.lines().find(|version| version.starts_with(&start));
+    found.with_context(|| format!("versions.txt has no {name}"))
+}
+
+#[test]
+fn spark_3_4() -> Result<()> {
+    play("reuse", line("3.4")?)
+}
+
+#[test]
+fn spark_3_5() -> Result<()> {
+    play("reuse", line("3.5")?)
+}
+
+#[test]
+fn spark_4_0() -> Result<()> {
+    play("reuse", line("4.0")?)
+}
+
+#[test]
+fn spark_4_1() -> Result<()> {
+    play("reuse", line("4.1")?)
+}
+
+#[test]
+fn spark_4_2() -> Result<()> {
+    play("reuse", line("4.2")?)
+}
+
+#[test]
+fn spark_4_3() -> Result<()> {
+    play("reuse", line("4.3")?)
+}
+
+#[test]
+fn spark_3_and_4_at_once() -> Result<()> {
+    pair(newest_3()?, newest()?)
+}
