@@ -1,1 +1,13 @@
-//! End-to-end harness.
+//! What end-to-end tests stand on: the daemon as a process of its own, and shuffle files as
+//! Spark lays them out.
+//!
+//! Nothing here asserts; errors are `anyhow` with context, and a test unwraps them. Ports come
+//! from the system, directories are temporary, and a daemon is killed when it is dropped.
+
+#![forbid(unsafe_code)]
+
+pub mod binary;
+pub mod daemon;
+pub mod files;
+pub mod hex;
+pub mod wait;

@@ -1,0 +1,13 @@
+//! Stories about the daemon as a process: one module each, real sockets, real files.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod config;
+mod fetch;
+mod files;
+mod hostile;
+mod limits;
+mod registration;
+mod requests;
+mod shutdown;
+mod transcripts;
