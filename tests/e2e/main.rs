@@ -1,6 +1,10 @@
 //! Stories about the daemon as a process: one module each, real sockets, real files.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 mod config;
 mod fetch;

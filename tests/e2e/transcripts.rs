@@ -18,7 +18,8 @@ use serde_json::Value;
 #[tokio::test]
 async fn dialogues_go_as_with_sparks_own_service() {
     let path = vectors().join("transcripts.jsonl");
-    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let text = std::fs::read_to_string(&path)
+        .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let (mut cases, mut failures) = (0, Vec::new());
     for line in text.lines().filter(|line| !line.trim().is_empty()) {
         let case: Value = serde_json::from_str(line).unwrap();
@@ -27,7 +28,10 @@ async fn dialogues_go_as_with_sparks_own_service() {
             failures.push(format!("{}: {error:#}", case["name"]));
         }
     }
-    println!("vectors: transcripts.jsonl {cases} cases, {} passed", cases - failures.len());
+    println!(
+        "vectors: transcripts.jsonl {cases} cases, {} passed",
+        cases - failures.len()
+    );
     assert!(cases > 0 && failures.is_empty(), "{}", failures.join("\n"));
 }
 
@@ -56,9 +60,24 @@ async fn replay(case: &Value) -> anyhow::Result<()> {
     }
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     let daemon = Daemon::start(&args).await?;
-    let mut replay = Replay { daemon, root, connections: HashMap::new(), handles: Vec::new(), failed: HashSet::new() };
-    for (number, step) in case["steps"].as_array().context("no steps")?.iter().enumerate() {
-        match replay.step(step).await.with_context(|| format!("step {number} {step}"))? {
+    let mut replay = Replay {
+        daemon,
+        root,
+        connections: HashMap::new(),
+        handles: Vec::new(),
+        failed: HashSet::new(),
+    };
+    for (number, step) in case["steps"]
+        .as_array()
+        .context("no steps")?
+        .iter()
+        .enumerate()
+    {
+        match replay
+            .step(step)
+            .await
+            .with_context(|| format!("step {number} {step}"))?
+        {
             Goes::On => {}
             Goes::NoFurther => return Ok(()),
         }
@@ -70,7 +89,10 @@ fn set_up(case: &Value, root: &Path) -> anyhow::Result<()> {
     for entry in case["mkdirs"].as_array().into_iter().flatten() {
         let sub_dirs = entry["subDirs"].as_u64().context("subDirs")?;
         for sub_dir in 0..sub_dirs {
-            std::fs::create_dir_all(root.join(text(&entry["dir"])?).join(format!("{sub_dir:02x}")))?;
+            std::fs::create_dir_all(
+                root.join(text(&entry["dir"])?)
+                    .join(format!("{sub_dir:02x}")),
+            )?;
         }
     }
     for (path, content) in case["files"].as_object().into_iter().flatten() {
@@ -107,7 +129,9 @@ impl Replay {
             "disconnect" => {
                 self.connections.remove(&number).context("not connected")?;
                 let open = self.connections.len() as f64;
-                self.daemon.wait_metric("shuffle_active_connections", "", |now| now <= open).await?;
+                self.daemon
+                    .wait_metric("shuffle_active_connections", "", |now| now <= open)
+                    .await?;
                 return Ok(Goes::On);
             }
             "files_now" => {
@@ -136,7 +160,8 @@ impl Replay {
                 Ok(reply) => reply,
                 Err(error) => bail!("expected {answer}, got {error}"),
             };
-            self.compare(step, answer, &reply).with_context(|| format!("expected {answer}, got {reply:?}"))?;
+            self.compare(step, answer, &reply)
+                .with_context(|| format!("expected {answer}, got {reply:?}"))?;
         }
         if closed {
             let mut client = self.connections.remove(&number).context("not connected")?;
@@ -163,10 +188,21 @@ impl Replay {
             "register" => {
                 let mut body = Vec::new();
                 self.registration(step, &mut body)?;
-                Message::RpcRequest { request_id: id("requestId")?, body: &body }.encode(&mut out);
+                Message::RpcRequest {
+                    request_id: id("requestId")?,
+                    body: &body,
+                }
+                .encode(&mut out);
             }
-            "rpc" => Message::RpcRequest { request_id: id("requestId")?, body: &bytes("body")? }.encode(&mut out),
-            "oneway" => Message::OneWayMessage { body: &bytes("body")? }.encode(&mut out),
+            "rpc" => Message::RpcRequest {
+                request_id: id("requestId")?,
+                body: &bytes("body")?,
+            }
+            .encode(&mut out),
+            "oneway" => Message::OneWayMessage {
+                body: &bytes("body")?,
+            }
+            .encode(&mut out),
             "chunk" => Message::ChunkFetchRequest(StreamChunkId {
                 stream_id: self.stream_id(step)?,
                 chunk_index: i32::try_from(id("chunkIndex")?)?,
@@ -177,12 +213,19 @@ impl Replay {
                     Some(text) => text.to_owned(),
                     None => format!("{}_{}", self.stream_id(step)?, id("chunkIndex")?),
                 };
-                Message::StreamRequest { stream_id: id.into() }.encode(&mut out);
+                Message::StreamRequest {
+                    stream_id: id.into(),
+                }
+                .encode(&mut out);
             }
             "upload" => {
                 let (meta, body) = (bytes("meta")?, bytes("body")?);
-                Message::UploadStream { request_id: id("requestId")?, meta: &meta, body_byte_count: id("bodyByteCount")? }
-                    .encode(&mut out);
+                Message::UploadStream {
+                    request_id: id("requestId")?,
+                    meta: &meta,
+                    body_byte_count: id("bodyByteCount")?,
+                }
+                .encode(&mut out);
                 out.extend_from_slice(&body);
             }
             "merged_meta" => Message::MergedBlockMetaRequest {
@@ -210,7 +253,11 @@ impl Replay {
             app_id: text(&step["appId"])?.into(),
             exec_id: text(&step["execId"])?.into(),
             local_dirs: dirs.as_slice().into(),
-            sub_dirs_per_local_dir: i32::try_from(step["subDirsPerLocalDir"].as_i64().context("subDirsPerLocalDir")?)?,
+            sub_dirs_per_local_dir: i32::try_from(
+                step["subDirsPerLocalDir"]
+                    .as_i64()
+                    .context("subDirsPerLocalDir")?,
+            )?,
             shuffle_manager: text(&step["shuffleManager"])?.into(),
         })
         .encode(body);
@@ -238,7 +285,10 @@ impl Replay {
                 self.compare_text(answer, text)
             }
             ("ChunkFetchSuccess", Reply::Chunk { id, body }) => {
-                ensure!(*id == self.chunk_id(answer)? && hex::encode(body) == answer["body"], "chunk");
+                ensure!(
+                    *id == self.chunk_id(answer)? && hex::encode(body) == answer["body"],
+                    "chunk"
+                );
                 Ok(())
             }
             ("ChunkFetchFailure", Reply::ChunkFailure(failure)) => {
@@ -246,7 +296,9 @@ impl Replay {
                 self.failed.insert(failure.id.stream_id);
                 self.compare_text(answer, &failure.text)
             }
-            ("ChunkFetchFailure", Reply::Chunk { id, .. }) if self.failed.contains(&id.stream_id) => {
+            ("ChunkFetchFailure", Reply::Chunk { id, .. })
+                if self.failed.contains(&id.stream_id) =>
+            {
                 // After a failed chunk Spark serves the failed block again under the next index;
                 // here the stream goes on with the next block.
                 ensure!(*id == self.chunk_id(answer)?, "chunk id");
@@ -257,12 +309,27 @@ impl Replay {
                 Ok(())
             }
             ("StreamResponse", Reply::Stream { stream_id, body }) => {
-                ensure!(*stream_id == self.put_ids(text(&answer["streamId"])?), "stream id");
-                ensure!(answer["byteCount"] == body.len() && hex::encode(body) == answer["body"], "body");
+                ensure!(
+                    *stream_id == self.put_ids(text(&answer["streamId"])?),
+                    "stream id"
+                );
+                ensure!(
+                    answer["byteCount"] == body.len() && hex::encode(body) == answer["body"],
+                    "body"
+                );
                 Ok(())
             }
-            ("StreamFailure", Reply::StreamFailure { stream_id, text: failure }) => {
-                ensure!(*stream_id == self.put_ids(text(&answer["streamId"])?), "stream id");
+            (
+                "StreamFailure",
+                Reply::StreamFailure {
+                    stream_id,
+                    text: failure,
+                },
+            ) => {
+                ensure!(
+                    *stream_id == self.put_ids(text(&answer["streamId"])?),
+                    "stream id"
+                );
                 self.compare_text(answer, failure)
             }
             _ => bail!("another kind of answer"),
@@ -276,18 +343,34 @@ impl Replay {
         }
         match BlockTransferMessage::decode(body)? {
             BlockTransferMessage::StreamHandle(handle) => {
-                ensure!(answer["handle"] == self.handles.len() && answer["numChunks"] == handle.num_chunks, "handle");
+                ensure!(
+                    answer["handle"] == self.handles.len()
+                        && answer["numChunks"] == handle.num_chunks,
+                    "handle"
+                );
                 self.handles.push(handle.stream_id);
             }
             BlockTransferMessage::LocalDirsForExecutors(dirs) => {
                 let got: HashMap<String, Vec<String>> = dirs
                     .by_executor()
                     .into_iter()
-                    .map(|(executor, dirs)| (executor.into(), dirs.into_iter().map(String::from).collect()))
+                    .map(|(executor, dirs)| {
+                        (
+                            executor.into(),
+                            dirs.into_iter().map(String::from).collect(),
+                        )
+                    })
                     .collect();
                 let mut expected = HashMap::new();
-                for (executor, dirs) in answer["localDirsByExec"].as_object().context("localDirsByExec")? {
-                    let dirs = dirs.as_array().context("dirs")?.iter().map(|dir| Ok(self.put_ids(text(dir)?)));
+                for (executor, dirs) in answer["localDirsByExec"]
+                    .as_object()
+                    .context("localDirsByExec")?
+                {
+                    let dirs = dirs
+                        .as_array()
+                        .context("dirs")?
+                        .iter()
+                        .map(|dir| Ok(self.put_ids(text(dir)?)));
                     expected.insert(executor.clone(), dirs.collect::<anyhow::Result<Vec<_>>>()?);
                 }
                 ensure!(got == expected, "dirs {got:?}");
@@ -299,14 +382,20 @@ impl Replay {
 
     fn chunk_id(&self, value: &Value) -> anyhow::Result<StreamChunkId> {
         let chunk_index = i32::try_from(value["chunkIndex"].as_i64().context("chunkIndex")?)?;
-        Ok(StreamChunkId { stream_id: self.stream_id(value)?, chunk_index })
+        Ok(StreamChunkId {
+            stream_id: self.stream_id(value)?,
+            chunk_index,
+        })
     }
 
     /// First lines are equal, but for texts that are Java's own.
     fn compare_text(&self, answer: &Value, got: &str) -> anyhow::Result<()> {
         let expected = self.put_ids(text(&answer["errorFirstLine"])?);
         let first = got.lines().next().unwrap_or_default();
-        for class in ["java.lang.IndexOutOfBoundsException", "java.lang.NullPointerException"] {
+        for class in [
+            "java.lang.IndexOutOfBoundsException",
+            "java.lang.NullPointerException",
+        ] {
             if expected.starts_with(class) {
                 ensure!(first.starts_with(class), "{got}");
                 return Ok(());
@@ -314,7 +403,10 @@ impl Replay {
         }
         // After the colon any text will do (it is a Java object's toString).
         let unexpected = "java.lang.UnsupportedOperationException: Unexpected message";
-        ensure!(first == expected || expected.starts_with(unexpected) && first.starts_with(unexpected), "{got}");
+        ensure!(
+            first == expected || expected.starts_with(unexpected) && first.starts_with(unexpected),
+            "{got}"
+        );
         Ok(())
     }
 
@@ -335,29 +427,51 @@ impl Replay {
                 if entry.file_type()?.is_dir() {
                     dirs.push(entry.path());
                 } else {
-                    let path = entry.path().strip_prefix(&self.root)?.to_string_lossy().into_owned();
+                    let path = entry
+                        .path()
+                        .strip_prefix(&self.root)?
+                        .to_string_lossy()
+                        .into_owned();
                     found.insert(path, hex::encode(&std::fs::read(entry.path())?));
                 }
             }
         }
         let expected = step["files"].as_object().context("files")?;
-        let same = found.len() == expected.len() && expected.iter().all(|(path, bytes)| found.get(path).is_some_and(|f| *bytes == **f));
+        let same = found.len() == expected.len()
+            && expected
+                .iter()
+                .all(|(path, bytes)| found.get(path).is_some_and(|f| *bytes == **f));
         // Spark leaves the checksum file behind when it removes a data file; the daemon does not.
         let only_checksums_differ = expected.iter().all(|(path, bytes)| {
-            found.get(path).map_or(path.contains(".checksum."), |f| *bytes == **f)
+            found
+                .get(path)
+                .map_or(path.contains(".checksum."), |f| *bytes == **f)
         });
-        ensure!(same || only_checksums_differ && found.len() <= expected.len(), "files {found:?}");
+        ensure!(
+            same || only_checksums_differ && found.len() <= expected.len(),
+            "files {found:?}"
+        );
         Ok(())
     }
 
     /// No connection has sent anything that was not expected: the next answer is to what is asked now.
     async fn nothing_is_left(mut self) -> anyhow::Result<()> {
         let mut probe = Vec::new();
-        Message::RpcRequest { request_id: 424_242, body: &hex::decode("0a000000017800000000")? }.encode(&mut probe);
+        Message::RpcRequest {
+            request_id: 424_242,
+            body: &hex::decode("0a000000017800000000")?,
+        }
+        .encode(&mut probe);
         for (number, client) in &mut self.connections {
             let sent = client.send_raw(&probe).await;
             match (sent, client.next_reply().await) {
-                (Ok(()), Ok(Reply::RpcResponse { request_id: 424_242, .. })) => {}
+                (
+                    Ok(()),
+                    Ok(Reply::RpcResponse {
+                        request_id: 424_242,
+                        ..
+                    }),
+                ) => {}
                 (_, Err(Error::Closed { .. } | Error::Receive { .. } | Error::Send { .. })) => {
                     bail!("connection {number} is closed, and should not be")
                 }
@@ -372,12 +486,16 @@ impl Replay {
 /// Where the daemon is better than Spark on purpose: a diagnosis that cannot be made is an
 /// unknown issue, not a failure.
 fn allowed(step: &Value, body: &[u8]) -> bool {
-    let diagnose = step["body"].as_str().is_some_and(|body| body.starts_with("10"));
+    let diagnose = step["body"]
+        .as_str()
+        .is_some_and(|body| body.starts_with("10"));
     diagnose && body == [0x11, 2]
 }
 
 fn text(value: &Value) -> anyhow::Result<&str> {
-    value.as_str().with_context(|| format!("{value} is no text"))
+    value
+        .as_str()
+        .with_context(|| format!("{value} is no text"))
 }
 
 fn path_text(path: &Path) -> anyhow::Result<String> {

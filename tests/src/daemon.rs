@@ -39,7 +39,13 @@ impl Daemon {
         let args: Vec<String> = args.iter().map(ToString::to_string).collect();
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         let (child, listen, metrics) = spawn(dir.path(), &args, any).await?;
-        Ok(Self { dir, args, child, listen, metrics })
+        Ok(Self {
+            dir,
+            args,
+            child,
+            listen,
+            metrics,
+        })
     }
 
     /// Where Spark connects to.
@@ -79,12 +85,21 @@ impl Daemon {
     /// # Errors
     /// When there is none.
     pub async fn get(&self, path: &str) -> anyhow::Result<(String, String)> {
-        let mut stream = TcpStream::connect(self.metrics).await.context("connect to the metrics port")?;
-        stream.write_all(format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").as_bytes()).await?;
+        let mut stream = TcpStream::connect(self.metrics)
+            .await
+            .context("connect to the metrics port")?;
+        stream
+            .write_all(
+                format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").as_bytes(),
+            )
+            .await?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await?;
         let (head, body) = answer.split_once("\r\n\r\n").context("no end of headers")?;
-        Ok((head.lines().next().unwrap_or_default().to_owned(), body.to_owned()))
+        Ok((
+            head.lines().next().unwrap_or_default().to_owned(),
+            body.to_owned(),
+        ))
     }
 
     /// The sum of a metric over its labels that contain `labels` (empty: all); 0 if there is none.
@@ -95,7 +110,9 @@ impl Daemon {
         let (_, page) = self.get("/metrics").await?;
         let mut sum = 0.0;
         for line in page.lines().filter(|line| !line.starts_with('#')) {
-            let Some((key, value)) = line.rsplit_once(' ') else { continue };
+            let Some((key, value)) = line.rsplit_once(' ') else {
+                continue;
+            };
             if key.split('{').next() == Some(name) && key.contains(labels) {
                 sum += value.parse::<f64>().with_context(|| line.to_owned())?;
             }
@@ -107,8 +124,16 @@ impl Daemon {
     ///
     /// # Errors
     /// When it does not become so.
-    pub async fn wait_metric(&self, name: &str, labels: &str, wanted: impl Fn(f64) -> bool) -> anyhow::Result<()> {
-        wait::until(name, async || self.metric(name, labels).await.is_ok_and(&wanted)).await
+    pub async fn wait_metric(
+        &self,
+        name: &str,
+        labels: &str,
+        wanted: impl Fn(f64) -> bool,
+    ) -> anyhow::Result<()> {
+        wait::until(name, async || {
+            self.metric(name, labels).await.is_ok_and(&wanted)
+        })
+        .await
     }
 
     /// Resident memory, bytes.
@@ -118,8 +143,15 @@ impl Daemon {
     pub fn resident_bytes(&self) -> anyhow::Result<u64> {
         let pid = self.child.id().context("the daemon has ended")?;
         let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).context("no VmRSS")?;
-        let kib: u64 = line.split_whitespace().nth(1).context("no number")?.parse()?;
+        let line = status
+            .lines()
+            .find(|line| line.starts_with("VmRSS:"))
+            .context("no VmRSS")?;
+        let kib: u64 = line
+            .split_whitespace()
+            .nth(1)
+            .context("no number")?
+            .parse()?;
         Ok(kib << 10)
     }
 
@@ -146,7 +178,10 @@ impl Daemon {
     pub fn terminate(&self) -> anyhow::Result<()> {
         let pid = self.child.id().context("the daemon has ended")?;
         let pid = rustix::process::Pid::from_raw(i32::try_from(pid)?).context("pid 0")?;
-        Ok(rustix::process::kill_process(pid, rustix::process::Signal::TERM)?)
+        Ok(rustix::process::kill_process(
+            pid,
+            rustix::process::Signal::TERM,
+        )?)
     }
 
     /// Waits for the end of the process.
@@ -154,7 +189,9 @@ impl Daemon {
     /// # Errors
     /// When it does not end.
     pub async fn ended(&mut self) -> anyhow::Result<ExitStatus> {
-        Ok(timeout(wait::LIMIT, self.child.wait()).await.context("the daemon does not end")??)
+        Ok(timeout(wait::LIMIT, self.child.wait())
+            .await
+            .context("the daemon does not end")??)
     }
 
     /// Starts it again, on the same port and directories, after its end.
@@ -181,14 +218,29 @@ impl Daemon {
 /// # Errors
 /// When it does not end.
 pub async fn run_to_end(args: &[&str]) -> anyhow::Result<(ExitStatus, String)> {
-    let run = Command::new(binary::daemon()?).args(args).kill_on_drop(true).output();
-    let output = timeout(START_LIMIT, run).await.context("the daemon does not end")??;
-    Ok((output.status, String::from_utf8_lossy(&output.stderr).into_owned()))
+    let run = Command::new(binary::daemon()?)
+        .args(args)
+        .kill_on_drop(true)
+        .output();
+    let output = timeout(START_LIMIT, run)
+        .await
+        .context("the daemon does not end")??;
+    Ok((
+        output.status,
+        String::from_utf8_lossy(&output.stderr).into_owned(),
+    ))
 }
 
-async fn spawn(dir: &Path, args: &[String], listen: SocketAddr) -> anyhow::Result<(Child, SocketAddr, SocketAddr)> {
+async fn spawn(
+    dir: &Path,
+    args: &[String],
+    listen: SocketAddr,
+) -> anyhow::Result<(Child, SocketAddr, SocketAddr)> {
     let log_path = dir.join("log");
-    let log = std::fs::File::options().create(true).append(true).open(&log_path)?;
+    let log = std::fs::File::options()
+        .create(true)
+        .append(true)
+        .open(&log_path)?;
     let mut command = Command::new(binary::daemon()?);
     command
         .arg("--listen")
@@ -208,10 +260,23 @@ async fn spawn(dir: &Path, args: &[String], listen: SocketAddr) -> anyhow::Resul
     let mut child = command.spawn().context("start the daemon")?;
     let stdout = child.stdout.take().context("no standard output")?;
     let mut line = String::new();
-    timeout(START_LIMIT, BufReader::new(stdout).read_line(&mut line)).await.context("the daemon does not get ready")??;
-    let address = |key: &str| line.split_whitespace().find_map(|word| word.strip_prefix(key)).map(str::parse);
-    match (line.starts_with("ready "), address("listen="), address("metrics=")) {
+    timeout(START_LIMIT, BufReader::new(stdout).read_line(&mut line))
+        .await
+        .context("the daemon does not get ready")??;
+    let address = |key: &str| {
+        line.split_whitespace()
+            .find_map(|word| word.strip_prefix(key))
+            .map(str::parse)
+    };
+    match (
+        line.starts_with("ready "),
+        address("listen="),
+        address("metrics="),
+    ) {
         (true, Some(Ok(listen)), Some(Ok(metrics))) => Ok((child, listen, metrics)),
-        _ => bail!("no ready line but \"{line}\"; log:\n{}", std::fs::read_to_string(log_path)?),
+        _ => bail!(
+            "no ready line but \"{line}\"; log:\n{}",
+            std::fs::read_to_string(log_path)?
+        ),
     }
 }

@@ -29,8 +29,16 @@ impl ShuffleFiles {
         for dir in &dirs {
             std::fs::create_dir_all(dir)?;
         }
-        let dirs = dirs.iter().map(|dir| dir.to_str().map(str::to_owned).context("not UTF-8")).collect::<Result<_, _>>()?;
-        Ok(Self { app: app.to_owned(), executor: executor.to_owned(), dirs, sub_dirs: 64 })
+        let dirs = dirs
+            .iter()
+            .map(|dir| dir.to_str().map(str::to_owned).context("not UTF-8"))
+            .collect::<Result<_, _>>()?;
+        Ok(Self {
+            app: app.to_owned(),
+            executor: executor.to_owned(),
+            dirs,
+            sub_dirs: 64,
+        })
     }
 
     /// Registers the executor.
@@ -54,7 +62,9 @@ impl ShuffleFiles {
     /// # Errors
     /// When there are no directories.
     pub fn path(&self, name: &str) -> anyhow::Result<PathBuf> {
-        disk_layout::file_path(&self.dirs, self.sub_dirs, name).map(PathBuf::from).context("no directories")
+        disk_layout::file_path(&self.dirs, self.sub_dirs, name)
+            .map(PathBuf::from)
+            .context("no directories")
     }
 
     /// Path of a data file.
@@ -88,7 +98,12 @@ impl ShuffleFiles {
     ///
     /// # Errors
     /// The system's.
-    pub fn write_map_output<B: AsRef<[u8]>>(&self, shuffle: i32, map: i64, blocks: &[B]) -> anyhow::Result<()> {
+    pub fn write_map_output<B: AsRef<[u8]>>(
+        &self,
+        shuffle: i32,
+        map: i64,
+        blocks: &[B],
+    ) -> anyhow::Result<()> {
         let mut offsets = vec![0u64];
         let mut data = Vec::new();
         for block in blocks {
@@ -104,7 +119,10 @@ impl ShuffleFiles {
     /// # Errors
     /// The system's.
     pub fn write_index(&self, shuffle: i32, map: i64, offsets: &[u64]) -> anyhow::Result<()> {
-        let bytes: Vec<u8> = offsets.iter().flat_map(|offset| offset.to_be_bytes()).collect();
+        let bytes: Vec<u8> = offsets
+            .iter()
+            .flat_map(|offset| offset.to_be_bytes())
+            .collect();
         self.write(&self.index_path(shuffle, map)?, &bytes)
     }
 }

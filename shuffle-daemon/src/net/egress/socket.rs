@@ -20,6 +20,8 @@ pub(super) struct Socket<'a> {
     stream: &'a TcpStream,
     timeout: Duration,
     since_turn: u64,
+    /// The time limit passed; the next attempt shows whether the peer took anything.
+    last_chance: bool,
 }
 
 impl<'a> Socket<'a> {
@@ -28,6 +30,7 @@ impl<'a> Socket<'a> {
             stream,
             timeout,
             since_turn: 0,
+            last_chance: false,
         }
     }
 
@@ -76,7 +79,12 @@ impl<'a> Socket<'a> {
         }
         match tokio::time::timeout(self.timeout, self.stream.writable()).await {
             Ok(ready) => Ok(ready?),
-            Err(_) => Err(Error::Stalled(self.timeout)),
+            // The kernel reports room only once a third of the buffer is free. A slow reader may
+            // have taken less than that; then an attempt succeeds all the same.
+            Err(_) => {
+                self.last_chance = true;
+                Ok(())
+            }
         }
     }
 
@@ -88,6 +96,13 @@ impl<'a> Socket<'a> {
             return Ok(None);
         }
         let stream = self.stream;
+        if std::mem::take(&mut self.last_chance) {
+            return match call(stream) {
+                Ok(n) => Ok(Some(n)),
+                Err(Errno::AGAIN | Errno::INTR) => Err(Error::Stalled(self.timeout)),
+                Err(errno) => Err(io::Error::from(errno).into()),
+            };
+        }
         let done = stream.try_io(Interest::WRITABLE, || {
             loop {
                 match call(stream) {
