@@ -74,34 +74,53 @@ class Cluster:
 @contextmanager
 def running(version: str, folder: Path) -> Iterator[Cluster]:
     """A cluster that lives as long as the `with` block. `folder` is created and left behind."""
-    home = venv.spark_home(version)
     folder = folder.resolve()
-    local_dirs = [folder / "local" / name for name in ("disk-a", "disk-b")]
-    for each in [*local_dirs, folder / "events"]:
+    (folder / "events").mkdir(parents=True, exist_ok=True)
+    home = venv.spark_home(version)
+    argv = [str(home / "bin/spark-class"), "org.apache.spark.deploy.master.Master", *_at("127.0.0.1")]
+    master = Child("master", argv, folder / "master.log", _environment(home))
+    try:
+        url = master.wait_for_log(_find(r"Starting Spark master at (spark://\S+:\d+)"), _START_LIMIT_S, "to listen")
+        cluster = Cluster(version, url, str(folder))
+        with worker(cluster, "127.0.0.1", _WORKER_CORES):
+            yield cluster
+    finally:
+        master.terminate()
+
+
+@contextmanager
+def worker(cluster: Cluster, host: str, cores: int) -> Iterator[None]:
+    """One more worker that calls itself `host`. `cores` is what it offers, not what it has.
+
+    A master gives a single executor to the worker that has the most cores free.
+    """
+    home = venv.spark_home(cluster.version)
+    local_dirs = [cluster.root / name for name in ("disk-a", "disk-b")]
+    for each in local_dirs:
         each.mkdir(parents=True, exist_ok=True)
+    env = _environment(home)
+    env.update(SPARK_LOCAL_DIRS=",".join(map(str, local_dirs)), SPARK_WORKER_DIR=str(cluster.work))
+    env["SPARK_WORKER_OPTS"] = "-Dspark.shuffle.service.enabled=false -Dspark.worker.cleanup.enabled=false"
+    argv = [str(home / "bin/spark-class"), "org.apache.spark.deploy.worker.Worker", *_at(host)]
+    argv += ["--cores", str(cores), "--memory", "6g", cluster.master]
+    child = Child("worker", argv, Path(cluster.folder) / f"worker-{host}.log", env)
+    try:
+        child.wait_for_log(_find(r"(Successfully registered with master)"), _START_LIMIT_S, "to register")
+        yield
+    finally:
+        child.terminate()
+
+
+def _at(host: str) -> list[str]:
+    return ["--host", host, "--port", "0", "--webui-port", "0"]
+
+
+def _environment(home: Path) -> dict[str, str]:
     env = dict(os.environ, SPARK_HOME=str(home), SPARK_LOCAL_IP="127.0.0.1")
     env.update(SPARK_DAEMON_MEMORY="256m", SPARK_DAEMON_JAVA_OPTS=_JVM_OPTIONS)
-    env.update(SPARK_LOCAL_DIRS=",".join(map(str, local_dirs)), SPARK_WORKER_DIR=str(folder / "work"))
-    env["SPARK_WORKER_OPTS"] = "-Dspark.shuffle.service.enabled=false -Dspark.worker.cleanup.enabled=false"
-    for stray in ("SPARK_CONF_DIR", "SPARK_MASTER_HOST", "SPARK_MASTER_PORT", "SPARK_MASTER_OPTS"):
+    for stray in ("SPARK_CONF_DIR", "SPARK_MASTER_HOST", "SPARK_MASTER_PORT", "SPARK_MASTER_OPTS", "SPARK_LOCAL_DIRS"):
         env.pop(stray, None)
-    at = ["--host", "127.0.0.1", "--port", "0", "--webui-port", "0"]
-    children: list[Child] = []
-    try:
-        spark_class = [str(home / "bin/spark-class")]
-        master = Child("master", [*spark_class, "org.apache.spark.deploy.master.Master", *at], folder / "master.log", env)
-        children.append(master)
-        url = master.wait_for_log(_find(r"Starting Spark master at (spark://\S+:\d+)"), _START_LIMIT_S, "to listen")
-        size = ["--cores", str(_WORKER_CORES), "--memory", "6g"]
-        worker = Child(
-            "worker", [*spark_class, "org.apache.spark.deploy.worker.Worker", *at, *size, url], folder / "worker.log", env
-        )
-        children.append(worker)
-        worker.wait_for_log(_find(r"(Successfully registered with master)"), _START_LIMIT_S, "to register")
-        yield Cluster(version, url, str(folder))
-    finally:
-        for child in reversed(children):
-            child.terminate()
+    return env
 
 
 def _find(pattern: str) -> Callable[[str], str | None]:

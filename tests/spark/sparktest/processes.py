@@ -46,6 +46,7 @@ class Child:
         self.log = log
         log.parent.mkdir(parents=True, exist_ok=True)
         with open(log, "ab") as out:
+            self._log_start = out.tell()
             self._process = subprocess.Popen(
                 argv,
                 stdin=subprocess.DEVNULL,
@@ -72,8 +73,8 @@ class Child:
         return self._process.poll() is None
 
     def text(self) -> str:
-        """What it has written to its log so far."""
-        return self.log.read_text(encoding="utf-8", errors="replace")
+        """What it has written to its log so far; not what another child wrote there before."""
+        return self.log.read_bytes()[self._log_start :].decode(errors="replace")
 
     def wait_for_log(self, found: Callable[[str], str | None], limit_s: float, what: str) -> str:
         """Waits until `found` sees something in the log; fails at once when the process ends."""

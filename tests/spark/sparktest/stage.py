@@ -34,12 +34,14 @@ class Stage:
         self.story, self.cluster, self.service, self.claims = story, cluster, service, claims
         self._application: Application | None = None
 
-    def application(self, settings: dict[str, str] | None = None) -> Application:
-        """Starts an application that uses the service; `settings` win over the usual ones."""
+    def application(self, settings: dict[str, str] | None = None, cluster: Cluster | None = None) -> Application:
+        """Starts an application that uses the service; `settings` win over the usual ones.
+
+        It runs on the shared cluster unless the story brought one of its own.
+        """
         assert self._application is None, "one application a story: pyspark has one JVM a process"
-        self._application = Application(
-            self.cluster, f"story {self.story}", {**with_service(self.service.port), **(settings or {})}
-        )
+        settings = {**with_service(self.service.port), **(settings or {})}
+        self._application = Application(cluster or self.cluster, f"story {self.story}", settings)
         print(f"    application {self._application.id}", file=sys.stderr, flush=True)
         return self._application
 
