@@ -2,7 +2,7 @@
 //!
 //! The clusters live as long as this process: they read its end of a pipe and clean up when it
 //! closes. Owns no knowledge of Spark; called by the targets `spark`, `matrix` and `jvm`.
-#![expect(dead_code, reason = "each target uses its part of this file")]
+#![allow(dead_code, reason = "each target uses its part of this file")]
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
@@ -84,7 +84,10 @@ impl Background {
         let mut ready = String::new();
         BufReader::new(stdout).read_line(&mut ready)?;
         if ready.is_empty() {
-            bail!("{command:?} ended with {} before it was ready", child.wait()?);
+            bail!(
+                "{command:?} ended with {} before it was ready",
+                child.wait()?
+            );
         }
         let ready = ready.trim_end().to_owned();
         Ok(Self { ready, child })
@@ -105,7 +108,10 @@ const PYTHON_MISSING: &str = "run python3: install Python 3.11 with its venv mod
 /// Runs a program of `sparktest` when there is room for it; everything it says goes into the error.
 fn hold(mut command: Command) -> Result<()> {
     let _slot = Slot::take();
-    let output = command.stdin(Stdio::null()).output().context(PYTHON_MISSING)?;
+    let output = command
+        .stdin(Stdio::null())
+        .output()
+        .context(PYTHON_MISSING)?;
     let said = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "{}\n{said}", output.status);
     Ok(())
@@ -136,16 +142,32 @@ fn daemon() -> Result<PathBuf> {
 fn find_daemon() -> Result<PathBuf> {
     if let Some(path) = std::env::var_os("SHUFFLE_DAEMON") {
         let path = PathBuf::from(path);
-        ensure!(path.is_file(), "SHUFFLE_DAEMON names no file: {}", path.display());
+        ensure!(
+            path.is_file(),
+            "SHUFFLE_DAEMON names no file: {}",
+            path.display()
+        );
         return Ok(path);
     }
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut build = Command::new(cargo);
     build.current_dir(env!("CARGO_MANIFEST_DIR"));
-    build.args(["build", "--release", "--package=shuffle-daemon", "--bin=shuffle-daemon"]);
+    build.args([
+        "build",
+        "--release",
+        "--package=shuffle-daemon",
+        "--bin=shuffle-daemon",
+    ]);
     build.args(["--quiet", "--message-format=json-render-diagnostics"]);
-    let output = build.stderr(Stdio::inherit()).output().context("run cargo")?;
-    ensure!(output.status.success(), "build the daemon: {}", output.status);
+    let output = build
+        .stderr(Stdio::inherit())
+        .output()
+        .context("run cargo")?;
+    ensure!(
+        output.status.success(),
+        "build the daemon: {}",
+        output.status
+    );
     let messages = String::from_utf8(output.stdout).context("read cargo's messages")?;
     let executables = messages.lines().filter_map(|line| {
         let message: serde_json::Value = serde_json::from_str(line).ok()?;
