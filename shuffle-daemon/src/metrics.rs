@@ -111,8 +111,6 @@ handles! {
     registrations_not_durable: counter "shuffle_registrations_not_durable_total" [Count];
     /// Stores found corrupt and set aside.
     stores_set_aside: counter "shuffle_state_set_aside_total" [Count];
-    /// Failed syncs of the store.
-    state_sync_failures: counter "shuffle_state_sync_failures_total" [Count];
     /// Files deleted on RemoveBlocks.
     files_removed: counter "shuffle_files_removed_total" [Count];
     /// Connection tasks that panicked; each is a bug.

@@ -241,6 +241,15 @@ impl Registry {
         all
     }
 
+    /// Takes over what a store held that could not be read at start; what is known is newer.
+    fn adopt(&self, found: Vec<Registration>) {
+        let unknown = |registration: &Registration| {
+            self.executor(&registration.app, &registration.executor)
+                .is_none()
+        };
+        self.load(found.into_iter().filter(unknown).collect());
+    }
+
     fn load(&self, loaded: Vec<Registration>) {
         let total = loaded.len();
         let mut refused = 0usize;

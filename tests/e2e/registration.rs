@@ -122,17 +122,19 @@ async fn a_corrupt_store_does_not_stop_the_daemon() {
         .await
         .unwrap();
     daemon.kill().await.unwrap();
-    let store = daemon.state_dir().join("registrations.redb");
-    let mut bytes = std::fs::read(&store).unwrap();
-    bytes.iter_mut().step_by(64).for_each(|byte| *byte = !*byte);
-    std::fs::write(&store, bytes).unwrap();
+    for name in ["registrations.redb", "registrations.journal"] {
+        let path = daemon.state_dir().join(name);
+        let mut bytes = std::fs::read(&path).unwrap();
+        bytes.iter_mut().step_by(64).for_each(|byte| *byte = !*byte);
+        std::fs::write(&path, bytes).unwrap();
+    }
     daemon.start_again().await.unwrap();
     assert_eq!(
         daemon
             .metric("shuffle_state_set_aside_total", "")
             .await
             .unwrap(),
-        1.0
+        2.0
     );
     assert!(daemon.log().unwrap().contains("was set aside"));
     let mut client = daemon.connect().await.unwrap();
@@ -189,6 +191,9 @@ async fn a_state_disk_that_fails_does_not_stop_serving() {
         })
         .await
         .unwrap();
+    for files in [&first, &second] {
+        is_served(&mut client, files).await.unwrap();
+    }
     daemon.kill().await.unwrap();
     daemon.start_again().await.unwrap();
     let mut client = daemon.connect().await.unwrap();

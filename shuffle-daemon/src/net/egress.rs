@@ -66,6 +66,8 @@ pub async fn send(
         at: 0,
         again: 0,
         brought_in: None,
+        sized: None,
+        resident: None,
         prefetched: false,
     };
     while sender.at < replies.items().len() {
@@ -84,6 +86,10 @@ struct Sender<'a> {
     again: usize,
     /// The reply whose cold body was just brought into the page cache.
     brought_in: Option<usize>,
+    /// The file whose size was last looked at: its number, and its size then.
+    sized: Option<(u32, u64)>,
+    /// Bytes of a file found in the page cache: the file's number, and where they end.
+    resident: Option<(u32, u64)>,
     prefetched: bool,
 }
 
@@ -91,7 +97,13 @@ impl Sender<'_> {
     /// Fills one buffer, sends it, and the large or cold body that ended it.
     async fn send_some(&mut self) -> Result<(), Error> {
         let mut buffer = self.pool.take()?;
-        let gathered = gather::fill(self.replies, self.at, self.brought_in, &mut buffer);
+        let gathered = gather::fill(
+            self.replies,
+            self.at,
+            self.brought_in,
+            &mut self.sized,
+            &mut buffer,
+        );
         let Gathered { bytes, next, .. } = gathered;
         if gathered.failed && self.again > 0 {
             // Part of the chunk that can no longer be read is sent already.
@@ -99,7 +111,7 @@ impl Sender<'_> {
         }
         let more = matches!(next, Next::Large { .. });
         if let Next::Large { body, .. } = &next {
-            self.make_resident(body, 0).await?;
+            self.make_resident(gathered.until, body, 0).await?;
         }
         if !self.send_buffer(buffer, bytes, more).await? {
             return Ok(());
@@ -164,7 +176,7 @@ impl Sender<'_> {
         let mut resident_until = SLICE_BYTES.min(body.length);
         while done < body.length {
             if done == resident_until {
-                self.make_resident(body, done).await?;
+                self.make_resident(self.at, body, done).await?;
                 resident_until = (done + SLICE_BYTES).min(body.length);
             }
             let want = resident_until - done;
@@ -177,22 +189,32 @@ impl Sender<'_> {
         Ok(())
     }
 
-    /// Sees to it that the slice of a body that starts at `done` is in the page cache.
-    async fn make_resident(&mut self, body: &Body, done: u64) -> Result<(), Error> {
+    /// Sees to it that the slice of a body, of reply `at` that starts at `done` is in the page cache, and with
+    /// it the bodies that adjoin, up to a slice.
+    async fn make_resident(&mut self, at: usize, body: &Body, done: u64) -> Result<(), Error> {
         let Some(file) = self.replies.file(body) else {
             return Ok(());
         };
-        let (offset, length) = (body.offset + done, SLICE_BYTES.min(body.length - done));
-        if residency::is_resident(file, offset, length) {
+        let offset = body.offset + done;
+        let end = offset + SLICE_BYTES.min(body.length - done);
+        if self
+            .resident
+            .is_some_and(|(number, until)| number == body.file && end <= until)
+        {
             return Ok(());
         }
-        metrics::cold_reads().increment(1);
-        let file = Arc::clone(file);
-        let device = Arc::clone(file.device());
-        // A short or failed read shows again when the slice is sent.
-        let _ = device
-            .run(move || residency::fill(&file, offset, length))
-            .await?;
+        let end = end.max(self.replies.run_end(at, body, offset + SLICE_BYTES));
+        let length = end - offset;
+        if !residency::is_resident(file, offset, length) {
+            metrics::cold_reads().increment(1);
+            let file = Arc::clone(file);
+            let device = Arc::clone(file.device());
+            // A short or failed read shows again when the slice is sent.
+            let _ = device
+                .run(move || residency::fill(&file, offset, length))
+                .await?;
+        }
+        self.resident = Some((body.file, end));
         Ok(())
     }
 

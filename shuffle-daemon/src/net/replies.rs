@@ -16,14 +16,15 @@ use crate::registry::App;
 
 /// Requests of one group.
 const ITEMS_MAX: usize = 512;
-/// Bytes of bodies after which a group is sent: what one buffer holds.
-const BODY_BYTES_MAX: u64 = BUFFER_BYTES as u64;
+/// Bytes of bodies after which a group is sent. Bodies are not held in memory, so this bounds
+/// only how long a later request waits for its look-up.
+const BODY_BYTES_MAX: u64 = 4 << 20;
 
 /// Bytes of a file.
 #[derive(Debug, Clone, Copy)]
 pub struct Body {
-    /// Index into [`Replies::file`]; of no meaning when the length is 0.
-    file: u32,
+    /// Number of the file, for [`Replies::file`]; of no meaning when the length is 0.
+    pub file: u32,
     /// First byte.
     pub offset: u64,
     /// Bytes.
@@ -101,6 +102,24 @@ impl Replies {
     #[must_use]
     pub fn adjoin(first: &Body, second: &Body) -> bool {
         first.file == second.file && first.offset + first.length == second.offset
+    }
+
+    /// Where the bodies end that follow `body`, of reply `at`, in its file without a gap; those
+    /// that reach beyond `limit` are not counted.
+    #[must_use]
+    pub fn run_end(&self, at: usize, body: &Body, limit: u64) -> u64 {
+        let mut last = *body;
+        for reply in self.items.get(at + 1..).unwrap_or_default() {
+            match reply {
+                Reply::Chunk(_, next)
+                    if Self::adjoin(&last, next) && next.offset + next.length <= limit =>
+                {
+                    last = *next;
+                }
+                _ => break,
+            }
+        }
+        last.offset + last.length
     }
 
     /// Chunks in the group.

@@ -1,22 +1,24 @@
-//! The registrations on disk: one redb file, `registrations.redb`, below `--state-dir`.
+//! The registrations on disk, below `--state-dir`: a redb table and a journal in front of it.
 //!
-//! A commit hands its pages to the kernel before the registration is acknowledged, so the
-//! death of the daemon at any moment loses nothing; `fdatasync` follows in the background
-//! within a second. What a crash of the whole node can lose is that last second of
-//! registrations, of executors that died with the node. Called by `writer` only.
+//! A registration is appended to `registrations.journal` and so handed to the kernel before it
+//! is acknowledged: the death of the daemon at any moment loses nothing. When no registration
+//! has come for a second, or the journal has grown, it is folded into `registrations.redb` in one
+//! synced transaction. Under steady load the journal is synced once a second; what a crash of the
+//! whole node can lose is that last second of registrations, of executors that died with the
+//! node. Called by `writer` only.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable, TableDefinition};
+use redb::Database;
 
-use super::{Registration, record};
+use super::Registration;
 use crate::metrics;
 
-mod backend;
+mod journal;
+mod table;
 
-use backend::{Background, Lazy};
+use journal::Journal;
 
 /// Why the daemon does not start.
 #[derive(Debug, thiserror::Error)]
@@ -34,23 +36,20 @@ pub enum Error {
     InUse(PathBuf),
 }
 
-const FILE_NAME: &str = "registrations.redb";
-const REGISTRATIONS: TableDefinition<'_, (&str, &str), &[u8]> =
-    TableDefinition::new("registrations");
-const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
-const FORMAT_KEY: &str = "format";
-/// Version of the tables; a file of a newer one is set aside.
-const FORMAT: u64 = 1;
-/// redb's page cache; the file of 10,000 registrations has about 3 MB.
-const CACHE_BYTES: usize = 2 << 20;
+const TABLE_NAME: &str = "registrations.redb";
+const JOURNAL_NAME: &str = "registrations.journal";
+/// The journal is folded into the table at this size although registrations keep coming.
+const JOURNAL_BYTES_MAX: u64 = 8 << 20;
+const SYNC_EVERY: Duration = Duration::from_secs(1);
+/// How long to wait before a failed store is tried again.
 const RETRY: Duration = Duration::from_secs(5);
 
 /// Keeps the store, and keeps on when it fails.
 #[derive(Debug)]
 pub(super) struct Keeper {
-    path: PathBuf,
-    database: Option<Database>,
-    background: Background,
+    dir: PathBuf,
+    open: Option<(Database, Journal)>,
+    synced_at: Instant,
     failed_at: Option<Instant>,
 }
 
@@ -58,64 +57,88 @@ impl Keeper {
     /// Opens or makes the store and passes on what it holds.
     pub(super) fn open(dir: &Path, loaded: impl FnOnce(Vec<Registration>)) -> Result<Self, Error> {
         if !dir.is_dir() {
+            let reason = "is not an existing directory".to_owned();
             return Err(Error::Directory {
                 path: dir.to_owned(),
-                reason: "is not an existing directory".into(),
+                reason,
             });
         }
-        let path = dir.join(FILE_NAME);
         let mut keeper = Self {
-            path,
-            database: None,
-            background: Background::start(),
+            dir: dir.to_owned(),
+            open: None,
+            synced_at: Instant::now(),
             failed_at: None,
         };
-        match keeper.open_or_set_aside() {
-            Ok((database, registrations)) => {
-                keeper.database = Some(database);
+        match keeper.open_files() {
+            Ok((database, journal, registrations)) => {
+                keeper.open = Some((database, journal));
                 metrics::registrations_durable().set(1.0);
                 loaded(registrations);
             }
             Err(Failure::InUse) => return Err(Error::InUse(dir.to_owned())),
-            Err(failure) => keeper.fail("open", &failure.to_string()),
+            Err(failure) => keeper.fail("open", &failure),
         }
         Ok(keeper)
     }
 
-    /// Writes registrations in one transaction. False: they are not durable.
+    /// Makes registrations durable. False: they are not.
     pub(super) fn put<'a>(
         &mut self,
         registrations: impl Iterator<Item = &'a Registration>,
     ) -> bool {
-        let Some(database) = &self.database else {
-            metrics::registrations_not_durable().increment(registrations.count() as u64);
+        let all: Vec<_> = registrations.collect();
+        let Some((_, journal)) = &mut self.open else {
+            metrics::registrations_not_durable().increment(all.len() as u64);
             return false;
         };
-        let all: Vec<_> = registrations.collect();
-        match guard(|| write(database, &all)) {
-            Ok(()) => true,
-            Err(failure) => {
-                metrics::registrations_not_durable().increment(all.len() as u64);
-                self.fail("write", &failure.to_string());
-                false
-            }
+        let Err(failure) = journal.append(&all) else {
+            return true;
+        };
+        metrics::registrations_not_durable().increment(all.len() as u64);
+        self.fail("write", &failure);
+        false
+    }
+
+    /// What can wait until registrations are acknowledged: syncs the journal, or folds it.
+    pub(super) fn settle(&mut self, idle: bool) {
+        let Some((database, journal)) = &mut self.open else {
+            return;
+        };
+        let done = if journal.is_empty() {
+            Ok(())
+        } else if idle || journal.bytes() >= JOURNAL_BYTES_MAX {
+            journal.read().and_then(|(registrations, _)| {
+                table::write(database, &registrations)?;
+                journal.clear()
+            })
+        } else if self.synced_at.elapsed() >= SYNC_EVERY {
+            self.synced_at = Instant::now();
+            journal.sync()
+        } else {
+            Ok(())
+        };
+        if let Err(failure) = done {
+            self.fail("sync", &failure);
         }
     }
 
-    /// Tries a failed store again, at intervals, and fills it with everything there is.
-    pub(super) fn mend(&mut self, everything: impl FnOnce() -> Vec<Registration>) {
-        if self.database.is_some() || self.failed_at.is_some_and(|at| at.elapsed() < RETRY) {
+    /// Tries a failed store again, at intervals: passes on what it holds, which may be more than
+    /// is known, and fills it with what is known then.
+    pub(super) fn mend(&mut self, merge: impl FnOnce(Vec<Registration>) -> Vec<Registration>) {
+        if self.open.is_some() || self.failed_at.is_some_and(|at| at.elapsed() < RETRY) {
             return;
         }
-        let again = self.open_or_set_aside().and_then(|(database, _)| {
-            let all = everything();
-            let all: Vec<_> = all.iter().collect();
-            guard(|| write(&database, &all))?;
-            Ok((database, all.len()))
-        });
+        let again = self
+            .open_files()
+            .and_then(|(database, mut journal, registrations)| {
+                let all = merge(registrations);
+                table::write(&database, &all)?;
+                journal.clear()?;
+                Ok((database, journal, all.len()))
+            });
         match again {
-            Ok((database, registrations)) => {
-                self.database = Some(database);
+            Ok((database, journal, registrations)) => {
+                self.open = Some((database, journal));
                 self.failed_at = None;
                 metrics::registrations_durable().set(1.0);
                 tracing::info!(
@@ -130,110 +153,51 @@ impl Keeper {
         }
     }
 
-    /// Syncs and closes.
-    pub(super) fn close(self) {
-        drop(self.database);
-        self.background.finish();
-    }
-
-    fn fail(&mut self, action: &str, failure: &str) {
-        self.database = None;
+    fn fail(&mut self, action: &str, failure: &Failure) {
+        self.open = None;
         self.failed_at = Some(Instant::now());
         metrics::registrations_durable().set(0.0);
         tracing::error!(
-            path = %self.path.display(), action, failure,
+            path = %self.dir.display(), action, %failure,
             "registrations are NOT durable: they are served from memory and written when the state directory works again"
         );
     }
 
-    fn open_or_set_aside(&self) -> Result<(Database, Vec<Registration>), Failure> {
-        let corrupt = match guard(|| self.open_and_load()) {
-            Err(Failure::Corrupt(reason)) => reason,
-            other => return other,
+    fn open_files(&self) -> Result<(Database, Journal, Vec<Registration>), Failure> {
+        let path = self.dir.join(TABLE_NAME);
+        let (database, mut registrations) = match table::open(&path) {
+            Err(Failure::Corrupt(reason)) => {
+                set_aside(&path, &reason)?;
+                table::open(&path)?
+            }
+            other => other?,
         };
-        let seconds = std::time::SystemTime::now()
-            .duration_since(std::time::UNIX_EPOCH)
-            .map_or(0, |since| since.as_secs());
-        let aside = self
-            .path
-            .with_file_name(format!("{FILE_NAME}.corrupt-{seconds}"));
-        std::fs::rename(&self.path, &aside).map_err(|error| Failure::Io(error.to_string()))?;
-        metrics::stores_set_aside().increment(1);
-        tracing::error!(
-            path = %self.path.display(), aside = %aside.display(), reason = corrupt,
-            "the store of registrations is corrupt: it was set aside and a new one is used; executors registered before are unknown until they register again"
-        );
-        guard(|| self.open_and_load())
-    }
-
-    fn open_and_load(&self) -> Result<(Database, Vec<Registration>), Failure> {
-        let file = File::options()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&self.path)
-            .map_err(|error| Failure::Io(error.to_string()))?;
-        let backend = Lazy::new(file, &self.background).map_err(Failure::from)?;
-        let database = Database::builder()
-            .set_cache_size(CACHE_BYTES)
-            .set_check_integrity_on_open(true)
-            .create_with_backend(backend)
-            .map_err(Failure::from)?;
-        let registrations = read(&database)?;
-        Ok((database, registrations))
+        let path = self.dir.join(JOURNAL_NAME);
+        let mut journal = Journal::open(&path)?;
+        let (newer, damage) = journal.read()?;
+        if let Some(damage) = damage {
+            // What is good of it goes into the table, the file out of the way.
+            table::write(&database, &newer)?;
+            set_aside(&path, &damage)?;
+            journal = Journal::open(&path)?;
+        }
+        registrations.extend(newer);
+        Ok((database, journal, registrations))
     }
 }
 
-fn read(database: &Database) -> Result<Vec<Registration>, Failure> {
-    let transaction = database.begin_write().map_err(Failure::from_any)?;
-    {
-        let mut meta = transaction.open_table(META).map_err(Failure::from_any)?;
-        let format = meta
-            .get(FORMAT_KEY)
-            .map_err(Failure::from_any)?
-            .map(|value| value.value());
-        match format {
-            None => drop(meta.insert(FORMAT_KEY, FORMAT).map_err(Failure::from_any)?),
-            Some(FORMAT) => {}
-            Some(other) => return Err(Failure::Corrupt(format!("format {other} is not {FORMAT}"))),
-        }
-        drop(
-            transaction
-                .open_table(REGISTRATIONS)
-                .map_err(Failure::from_any)?,
-        );
-    }
-    transaction.commit().map_err(Failure::from_any)?;
-    let transaction = database.begin_read().map_err(Failure::from_any)?;
-    let table = transaction
-        .open_table(REGISTRATIONS)
-        .map_err(Failure::from_any)?;
-    let mut registrations = Vec::new();
-    for entry in table.iter().map_err(Failure::from_any)? {
-        let (key, value) = entry.map_err(Failure::from_any)?;
-        let (app, executor) = key.value();
-        let registration = record::decode(app, executor, value.value())
-            .map_err(|error| Failure::Corrupt(format!("record of {app} {executor}: {error}")))?;
-        registrations.push(registration);
-    }
-    Ok(registrations)
-}
-
-fn write(database: &Database, registrations: &[&Registration]) -> Result<(), Failure> {
-    let transaction = database.begin_write().map_err(Failure::from_any)?;
-    {
-        let mut table = transaction
-            .open_table(REGISTRATIONS)
-            .map_err(Failure::from_any)?;
-        for registration in registrations {
-            let key = (registration.app.as_str(), registration.executor.as_str());
-            table
-                .insert(key, record::encode(registration).as_slice())
-                .map_err(Failure::from_any)?;
-        }
-    }
-    transaction.commit().map_err(Failure::from_any)
+fn set_aside(path: &Path, reason: &str) -> Result<(), Failure> {
+    let since = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap_or_default();
+    let aside = path.with_added_extension(format!("corrupt-{}", since.as_millis()));
+    std::fs::rename(path, &aside)?;
+    metrics::stores_set_aside().increment(1);
+    tracing::error!(
+        path = %path.display(), aside = %aside.display(), reason,
+        "the store of registrations is corrupt: it was set aside and a new one is used; executors whose registration is lost are unknown until they register again"
+    );
+    Ok(())
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -246,34 +210,10 @@ enum Failure {
     InUse,
 }
 
-impl Failure {
-    fn from_any(error: impl Into<redb::Error>) -> Self {
-        match error.into() {
-            redb::Error::DatabaseAlreadyOpen => Self::InUse,
-            error @ (redb::Error::Io(_) | redb::Error::PreviousIo) => Self::Io(error.to_string()),
-            other => Self::Corrupt(other.to_string()),
-        }
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        Self::Io(error.to_string())
     }
-}
-
-impl From<DatabaseError> for Failure {
-    fn from(error: DatabaseError) -> Self {
-        match &error {
-            // A file that is no redb file at all.
-            DatabaseError::Storage(redb::StorageError::Io(io))
-                if io.kind() == std::io::ErrorKind::InvalidData =>
-            {
-                Self::Corrupt(error.to_string())
-            }
-            _ => Self::from_any(error),
-        }
-    }
-}
-
-/// redb may panic on a file that was altered behind its back; that is corruption, too.
-fn guard<T>(work: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
-    std::panic::catch_unwind(std::panic::AssertUnwindSafe(work))
-        .unwrap_or_else(|_| Err(Failure::Corrupt("redb panicked on it".into())))
 }
 
 #[cfg(test)]

@@ -16,8 +16,8 @@ use super::{Error, LocalDir, Registration, Registry};
 
 /// Registrations that share a transaction at most.
 const BATCH_MAX: usize = 1024;
-/// How long to wait before a failed store is tried again.
-const RETRY: Duration = Duration::from_secs(5);
+/// Quiet time after which the store is put in order.
+const QUIET: Duration = Duration::from_secs(1);
 
 /// The writer is gone: the daemon is going down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -106,15 +106,23 @@ impl Writer {
 
 fn run(registry: &Registry, mut store: Option<Keeper>, requests: &Receiver<Request>) {
     loop {
-        let first = match requests.recv_timeout(RETRY) {
+        let first = match requests.recv_timeout(QUIET) {
             Ok(request) => Some(request),
             Err(RecvTimeoutError::Timeout) => None,
             Err(RecvTimeoutError::Disconnected) => break,
         };
         if let Some(store) = &mut store {
-            store.mend(|| registry.snapshot());
+            store.mend(|found| {
+                registry.adopt(found);
+                registry.snapshot()
+            });
         }
-        let Some(first) = first else { continue };
+        let Some(first) = first else {
+            if let Some(store) = &mut store {
+                store.settle(true);
+            }
+            continue;
+        };
         let mut batch = vec![first];
         batch.extend(requests.try_iter().take(BATCH_MAX - 1));
         let durable = store
@@ -130,8 +138,11 @@ fn run(registry: &Registry, mut store: Option<Keeper>, requests: &Receiver<Reque
             // A client that has gone meanwhile does not want the answer.
             let _ = request.done.send(kept);
         }
+        if let Some(store) = &mut store {
+            store.settle(false);
+        }
     }
-    if let Some(store) = store {
-        store.close();
+    if let Some(store) = &mut store {
+        store.settle(true);
     }
 }

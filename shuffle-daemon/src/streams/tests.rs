@@ -3,6 +3,9 @@
 use proptest::prelude::*;
 use protocol::shuffle::FetchShuffleBlocks;
 
+use protocol::block_id::BlockIds;
+
+use super::blocks::MALFORMED;
 use super::*;
 
 fn list(maps: &[i64], reduces: &[Vec<i32>], batch: bool) -> (BlockList, usize) {

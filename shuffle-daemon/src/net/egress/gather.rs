@@ -62,11 +62,13 @@ pub(super) enum Next {
 /// Ready bytes from this length on are sent from where they are.
 const INLINE_COPY_MAX: usize = 64 << 10;
 
-/// Gathers from reply `from` on. The chunk of reply `brought_in` was just read from its disk.
+/// Gathers from reply `from` on. The chunk of reply `brought_in` was just read from its disk;
+/// `sized` remembers the size of the last file for the large bodies of the group.
 pub(super) fn fill(
     replies: &Replies,
     from: usize,
     brought_in: Option<usize>,
+    sized: &mut Option<(u32, u64)>,
     buffer: &mut Buffer,
 ) -> Gathered {
     let mut filler = Filler {
@@ -75,6 +77,7 @@ pub(super) fn fill(
         bytes: 0,
         at: from,
         brought_in,
+        sized,
         failed: false,
     };
     let next = loop {
@@ -97,6 +100,7 @@ struct Filler<'a> {
     bytes: usize,
     at: usize,
     brought_in: Option<usize>,
+    sized: &'a mut Option<(u32, u64)>,
     failed: bool,
 }
 
@@ -144,7 +148,11 @@ impl Filler<'_> {
         failure: impl Fn(Error) -> Vec<u8>,
     ) -> Result<(), Next> {
         let end = body.offset.saturating_add(body.length);
-        let held = self.replies.file(body).map_or(0, |file| file.size_now());
+        let held = match *self.sized {
+            Some((number, held)) if number == body.file && end <= held => held,
+            _ => self.replies.file(body).map_or(0, |file| file.size_now()),
+        };
+        *self.sized = Some((body.file, held));
         if body.length > 0 && held < end {
             self.fail(&failure(beyond(end, held)))?;
             self.at += 1;
