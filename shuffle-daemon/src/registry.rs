@@ -20,7 +20,7 @@ use dashmap::DashMap;
 
 pub use executor::{Executor, FilePath, LocalDir};
 pub use store::Error as StoreError;
-pub use writer::{Gone, Handle, Kept, Writer};
+pub use writer::{Gone, Handle, Writer};
 
 use crate::config::Limits;
 use crate::disk::roots::{Refused, Roots};

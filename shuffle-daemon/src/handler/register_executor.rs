@@ -5,7 +5,7 @@ use protocol::shuffle::RegisterExecutor;
 use super::{Failure, Service};
 use crate::index::Blame;
 use crate::metrics;
-use crate::registry::{Error, Kept, Registration};
+use crate::registry::{Error, Registration};
 
 /// The values of a request, owned.
 #[must_use]
@@ -25,36 +25,18 @@ pub fn registration(request: &RegisterExecutor<'_>) -> Registration {
 /// When a directory lies outside every root, or a limit is reached.
 pub async fn register(service: &Service, registration: Registration) -> Result<(), Failure> {
     let started = std::time::Instant::now();
-    let (app, executor, dirs) = (
-        registration.app.clone(),
-        registration.executor.clone(),
-        registration.local_dirs.join(","),
-    );
     let outcome = service.writer.register(registration).await;
     metrics::register_seconds().record(started.elapsed());
-    match outcome {
-        Ok(kept) => {
-            tracing::info!(
-                app,
-                executor,
-                dirs,
-                durable = kept == Kept::Durably,
-                "registered executor"
-            );
-            Ok(())
+    outcome.map_err(|error| {
+        let blame = if matches!(error, Error::Gone(_)) {
+            Blame::Node
+        } else {
+            Blame::Peer
+        };
+        Failure {
+            text: error.to_string(),
+            kind: "refused_registration",
+            blame,
         }
-        Err(error) => {
-            tracing::warn!(app, executor, dirs, %error, "refused to register executor");
-            let blame = if matches!(error, Error::Gone(_)) {
-                Blame::Node
-            } else {
-                Blame::Peer
-            };
-            Err(Failure {
-                text: error.to_string(),
-                kind: "refused_registration",
-                blame,
-            })
-        }
-    }
+    })
 }

@@ -127,7 +127,8 @@ impl Acceptor {
         let Ok(stream) = prepared else { return };
         metrics::connections_accepted().increment(1);
         let worker = Arc::clone(&seat.worker);
-        let span = tracing::debug_span!("connection", %peer);
+        // Of the highest level, so that whatever is logged names the peer.
+        let span = tracing::error_span!("connection", %peer);
         let serve = async move {
             let _place = place;
             match TcpStream::from_std(stream) {

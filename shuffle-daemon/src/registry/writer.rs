@@ -10,6 +10,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
+use tracing::Span;
 
 use super::store::Keeper;
 use super::{Error, LocalDir, Registration, Registry};
@@ -24,19 +25,12 @@ const QUIET: Duration = Duration::from_secs(1);
 #[error("java.io.IOException: the shuffle service is shutting down")]
 pub struct Gone;
 
-/// Whether a registration would survive the daemon.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kept {
-    /// It is in the store.
-    Durably,
-    /// It is in memory only: there is no store, or the store fails.
-    InMemory,
-}
-
 struct Request {
     registration: Registration,
     dirs: Vec<LocalDir>,
-    done: oneshot::Sender<Kept>,
+    done: oneshot::Sender<()>,
+    /// The connection's, so that the log names the peer.
+    span: Span,
 }
 
 /// Sends registrations to the writer's thread. Dropping the last one ends it.
@@ -47,20 +41,23 @@ pub struct Handle {
 }
 
 impl Handle {
-    /// Registers an executor: checked, durable, published, in this order.
+    /// Registers an executor: checked, durable (or said not to be), published, in this order.
     ///
     /// # Errors
     /// [`Error`]; nothing has been changed then.
-    pub async fn register(&self, registration: Registration) -> Result<Kept, Error> {
-        let dirs = self.registry.check(&registration)?;
+    pub async fn register(&self, registration: Registration) -> Result<(), Error> {
+        let dirs = self.registry.check(&registration).inspect_err(|error| {
+            let Registration { app, executor, local_dirs, .. } = &registration;
+            tracing::warn!(app, executor, dirs = local_dirs.join(","), %error, "refused to register executor");
+        })?;
         let (done, answer) = oneshot::channel();
-        self.requests
-            .send(Request {
-                registration,
-                dirs,
-                done,
-            })
-            .map_err(|_| Gone)?;
+        let request = Request {
+            registration,
+            dirs,
+            done,
+            span: Span::current(),
+        };
+        self.requests.send(request).map_err(|_| Gone)?;
         Ok(answer.await.map_err(|_| Gone)?)
     }
 }
@@ -128,15 +125,26 @@ fn run(registry: &Registry, mut store: Option<Keeper>, requests: &Receiver<Reque
         let durable = store
             .as_mut()
             .is_some_and(|store| store.put(batch.iter().map(|request| &request.registration)));
-        let kept = if durable {
-            Kept::Durably
-        } else {
-            Kept::InMemory
-        };
+        let mut log = Vec::with_capacity(batch.len());
         for request in batch {
+            let Registration {
+                app,
+                executor,
+                local_dirs,
+                ..
+            } = &request.registration;
+            log.push((
+                request.span,
+                app.clone(),
+                executor.clone(),
+                local_dirs.join(","),
+            ));
             registry.publish(request.registration, request.dirs);
             // A client that has gone meanwhile does not want the answer.
-            let _ = request.done.send(kept);
+            let _ = request.done.send(());
+        }
+        for (span, app, executor, dirs) in log {
+            span.in_scope(|| tracing::info!(app, executor, dirs, durable, "registered executor"));
         }
         if let Some(store) = &mut store {
             store.settle(false);
