@@ -14,7 +14,7 @@ mod writer;
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use dashmap::DashMap;
 
@@ -70,6 +70,7 @@ pub struct App {
     id: Arc<str>,
     executors: RwLock<HashMap<Box<str>, Arc<Executor>>>,
     metrics: AppMetrics,
+    shuffle_manager: OnceLock<Arc<str>>,
 }
 
 impl App {
@@ -77,6 +78,16 @@ impl App {
     #[must_use]
     pub fn id(&self) -> &Arc<str> {
         &self.id
+    }
+
+    /// The text, shared if it is the application's usual one.
+    fn shuffle_manager(&self, text: &str) -> Arc<str> {
+        let usual = self.shuffle_manager.get_or_init(|| text.into());
+        if **usual == *text {
+            Arc::clone(usual)
+        } else {
+            text.into()
+        }
     }
 
     /// Handles of the application's counters.
@@ -279,6 +290,7 @@ impl Registry {
                 id: Arc::clone(&id),
                 executors: RwLock::default(),
                 metrics: AppMetrics::new(&id),
+                shuffle_manager: OnceLock::new(),
             });
             self.apps.insert(id, Arc::clone(&app));
             app

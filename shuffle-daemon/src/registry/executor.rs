@@ -16,7 +16,8 @@ pub struct Executor {
     number: u64,
     dirs: Box<[LocalDir]>,
     sub_dirs: i32,
-    shuffle_manager: Box<str>,
+    /// Shared with the application's other executors, which have the same.
+    shuffle_manager: Arc<str>,
     retired: AtomicBool,
 }
 
@@ -27,13 +28,14 @@ impl Executor {
         registration: Registration,
         dirs: Vec<LocalDir>,
     ) -> Self {
+        let shuffle_manager = app.shuffle_manager(&registration.shuffle_manager);
         Self {
             app,
             id: registration.executor.into(),
             number,
             dirs: dirs.into(),
             sub_dirs: registration.sub_dirs,
-            shuffle_manager: registration.shuffle_manager.into(),
+            shuffle_manager,
             retired: AtomicBool::new(false),
         }
     }

@@ -39,7 +39,7 @@ pub enum Error {
 const TABLE_NAME: &str = "registrations.redb";
 const JOURNAL_NAME: &str = "registrations.journal";
 /// The journal is folded into the table at this size although registrations keep coming.
-const JOURNAL_BYTES_MAX: u64 = 8 << 20;
+const JOURNAL_BYTES_MAX: u64 = 1 << 20;
 const SYNC_EVERY: Duration = Duration::from_secs(1);
 /// How long to wait before a failed store is tried again.
 const RETRY: Duration = Duration::from_secs(5);
