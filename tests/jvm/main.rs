@@ -24,17 +24,24 @@ fn spark_client_gets_what_it_expects() -> Result<()> {
     serve.arg(service()?).arg("--root").arg(root.path());
     let serving = Background::start(serve)?;
     let ready: serde_json::Value = serde_json::from_str(&serving.ready)?;
-    let port = ready["port"].as_u64().context("the service names no port")?;
+    let port = ready["port"]
+        .as_u64()
+        .context("the service names no port")?;
 
     let mut java = Command::new("java");
     java.args(["-Xmx1g", "-XX:+UseSerialGC", "-Dlog4j2.level=OFF", "-cp"]);
     java.arg(format!("{}:{}", classes.path().display(), jars.display()));
-    java.args(["ClientChecks", &port.to_string()]).arg(root.path());
+    java.args(["ClientChecks", &port.to_string()])
+        .arg(root.path());
     let output = java.output().context(JDK_MISSING)?;
     let said = String::from_utf8_lossy(&output.stdout);
     println!("{said}");
     let complaints = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "{}\n{said}\n{complaints}", output.status);
+    ensure!(
+        output.status.success(),
+        "{}\n{said}\n{complaints}",
+        output.status
+    );
     Ok(())
 }
 
@@ -56,6 +63,9 @@ fn compile(jars: &Path, classes: &Path) -> Result<()> {
     }
     let output = javac.output().context(JDK_MISSING)?;
     let complaints = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "compile the client program: {complaints}");
+    ensure!(
+        output.status.success(),
+        "compile the client program: {complaints}"
+    );
     Ok(())
 }
