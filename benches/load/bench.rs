@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use benches::PYSPARK;
 use benches::report::{self, Line, machine};
 use benches::rows::{ALL, Bench, Row};
 use benches::server::{Kind, Programs};
@@ -17,9 +18,9 @@ pub(crate) struct Arguments {
     /// Rows by name, separated by commas; all when left out.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
-    /// Rounds of each row.
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
-    rounds: u32,
+    /// Rounds of each row; 5 when left out.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: Option<u32>,
     /// Two short rounds: a look, no result.
     #[arg(long)]
     quick: bool,
@@ -65,7 +66,9 @@ pub(crate) async fn run(arguments: Arguments) -> Result<()> {
         Some(work) => std::path::absolute(work)?,
         None => std::env::temp_dir().join("shuffle-daemon-bench"),
     };
-    let rounds = if arguments.quick { 2 } else { arguments.rounds };
+    let rounds = arguments
+        .rounds
+        .unwrap_or(if arguments.quick { 2 } else { 5 });
     let measured = Duration::from_millis(if arguments.quick { 700 } else { 2_000 });
     let root = work.join("fixture");
     std::fs::create_dir_all(&root).with_context(|| format!("create {}", root.display()))?;
@@ -143,9 +146,6 @@ fn programs(arguments: &Arguments, kinds: &[Kind]) -> Result<Programs> {
     };
     Ok(Programs { daemon, jars })
 }
-
-/// The pyspark whose Java service ours is measured beside.
-const PYSPARK: &str = "4.3.0";
 
 /// The jars of the pyspark environment that the tests with real Spark use as well.
 fn jars_in_cache() -> Result<PathBuf> {

@@ -9,6 +9,7 @@
 )]
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use benches::fixture::{self, Shuffle};
@@ -43,8 +44,17 @@ enum Command {
     Bench(bench::Arguments),
 }
 
-fn main() -> Result<()> {
-    let cli = Cli::parse();
+fn main() -> ExitCode {
+    match run(Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(&format!("{error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<()> {
     let runtime = Builder::new_current_thread()
         .enable_all()
         .build()

@@ -14,3 +14,6 @@ pub mod process;
 pub mod report;
 pub mod rows;
 pub mod server;
+
+/// The pyspark whose Java service ours is measured beside, and whose Spark runs the real job.
+pub const PYSPARK: &str = "4.3.0";

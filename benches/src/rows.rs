@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use crate::fixture::{self, Shuffle};
 use crate::load::Window;
@@ -141,14 +141,35 @@ impl Bench {
         Ok(&self.shared)
     }
 
-    /// Fresh folders for one server of one round.
-    fn places(&self, row: &str, round: u32, kind: Kind) -> Result<Places> {
+    /// A fresh state for one server of one round, over `root`.
+    fn places(&self, row: &str, round: u32, kind: Kind, root: PathBuf) -> Result<Places> {
         let work = self
             .work
             .join(format!("{row}-{round}-{kind:?}").to_lowercase());
-        let root = work.join("root");
-        std::fs::create_dir_all(&root)?;
+        // Left from an earlier round or run. The daemon keeps its state under `work`, Java under the root.
+        let java_state = (kind == Kind::Java).then(|| root.join("registeredExecutors.rdb"));
+        for stale in java_state.into_iter().chain([work.clone()]) {
+            if stale.exists() {
+                std::fs::remove_dir_all(&stale)
+                    .with_context(|| format!("remove {}", stale.display()))?;
+            }
+        }
+        std::fs::create_dir_all(&work).with_context(|| format!("create {}", work.display()))?;
         Ok(Places { root, work })
+    }
+
+    /// The root of the executors that only register. Their local dirs are made once and kept.
+    fn executors_root(&self, count: u32) -> Result<PathBuf> {
+        let root = self.work.join("executors");
+        let made = root.join(format!("{count}.made"));
+        if !made.exists() {
+            (self.say)(&format!("local dirs of {count} executors"));
+            for number in 0..count {
+                registrations::Executor::new(&root, number).make_dir()?;
+            }
+            std::fs::write(&made, "")?;
+        }
+        Ok(root)
     }
 
     fn window(&self) -> Window {

@@ -163,6 +163,12 @@ pub const ALL: [Row; 16] = [
         },
     ),
     other(
+        "cold",
+        "hot 64 KiB blocks while another application reads cold files",
+        "p99 ≤ 1.5 x the p99 without it",
+        RowKind::Cold,
+    ),
+    other(
         "memory",
         "resident memory idle / with 5,000 idle connections",
         "≤ 10 MB / ≤ 40 MB",
@@ -193,12 +199,6 @@ pub const ALL: [Row; 16] = [
         "start to ready with 10,000 registrations on disk",
         "≤ 100 ms",
         RowKind::Start,
-    ),
-    other(
-        "cold",
-        "hot 64 KiB blocks while another application reads cold files",
-        "p99 ≤ 1.5 x the p99 without it",
-        RowKind::Cold,
     ),
     other(
         "spark",

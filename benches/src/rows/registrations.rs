@@ -68,12 +68,10 @@ impl Executor {
     }
 }
 
-fn executors(root: &Path) -> Result<Vec<Executor>> {
-    let executors: Vec<_> = (0..REGISTRATIONS)
+fn executors(root: &Path) -> Vec<Executor> {
+    (0..REGISTRATIONS)
         .map(|number| Executor::new(root, number))
-        .collect();
-    executors.iter().try_for_each(Executor::make_dir)?;
-    Ok(executors)
+        .collect()
 }
 
 async fn register_all(
@@ -103,14 +101,14 @@ pub(super) fn small() -> Options {
 /// 10,000 registrations on a fresh server.
 pub(super) async fn run(bench: &mut Bench, connect_each: bool) -> Result<Outcome> {
     let mut time = Measure::new("", Unit::Seconds);
+    let root = bench.executors_root(REGISTRATIONS)?;
+    let executors = executors(&root);
     for round in 1..=bench.rounds {
         for kind in bench.kinds.clone() {
-            let places = bench.places("registrations", round, kind)?;
-            let executors = executors(&places.root)?;
+            let places = bench.places("registrations", round, kind, root.clone())?;
             let server = bench.programs.start(kind, &places).await?;
             let took = register_all(server.target.addr, &executors, connect_each).await?;
             server.stop().await?;
-            std::fs::remove_dir_all(&places.work)?;
             (bench.say)(&format!(
                 "round {round}, {kind:?}: {:.2} s",
                 took.as_secs_f64()
@@ -128,18 +126,19 @@ pub(super) async fn run(bench: &mut Bench, connect_each: bool) -> Result<Outcome
 pub(super) async fn run_start(bench: &mut Bench) -> Result<Outcome> {
     let mut time = Measure::new("", Unit::Millis);
     let mut all_places = Vec::new();
+    let root = bench.executors_root(REGISTRATIONS)?;
+    let executors = executors(&root);
     for kind in bench.kinds.clone() {
-        let places = bench.places("start", 0, kind)?;
-        let executors = executors(&places.root)?;
+        let places = bench.places("start", 0, kind, root.clone())?;
         let server = bench.programs.start(kind, &places).await?;
         register_all(server.target.addr, &executors, false).await?;
         server.stop().await?;
-        all_places.push((kind, places, executors));
+        all_places.push((kind, places));
     }
     for round in 1..=bench.rounds {
-        for (kind, places, executors) in &all_places {
+        for (kind, places) in &all_places {
             let server = bench.programs.start(*kind, places).await?;
-            prove_loaded(server.target.addr, executors)
+            prove_loaded(server.target.addr, &executors)
                 .await
                 .with_context(|| format!("{kind:?} after its start"))?;
             let millis = server.start_time.as_secs_f64() * 1e3;
@@ -147,9 +146,6 @@ pub(super) async fn run_start(bench: &mut Bench) -> Result<Outcome> {
             (bench.say)(&format!("round {round}, {kind:?}: {millis:.1} ms"));
             time.push(*kind, millis);
         }
-    }
-    for (_, places, _) in &all_places {
-        std::fs::remove_dir_all(&places.work)?;
     }
     let remarks = vec![
         "from starting the process to its `ready` line (Java: to the first accepted connection)"

@@ -41,7 +41,7 @@ pub(super) async fn run(bench: &mut Bench) -> Result<Outcome> {
 }
 
 async fn one(bench: &Bench, kind: Kind) -> Result<(f64, f64)> {
-    let places = bench.places("streams", 0, kind)?;
+    let places = bench.places("streams", 0, kind, bench.executors_root(EXECUTORS)?)?;
     let server = bench.programs.start(kind, &places).await?;
     let mut tasks = JoinSet::new();
     for lane in 0..CONNECTIONS {
@@ -50,7 +50,6 @@ async fn one(bench: &Bench, kind: Kind) -> Result<(f64, f64)> {
             let mut connection = Connection::connect(addr, small()).await?;
             for number in (lane..EXECUTORS).step_by(CONNECTIONS as usize) {
                 let executor = Executor::new(&root, number);
-                executor.make_dir()?;
                 executor.register(&mut connection).await?;
             }
             anyhow::Ok(connection)
@@ -76,7 +75,6 @@ async fn one(bench: &Bench, kind: Kind) -> Result<(f64, f64)> {
     let blocks = mebibytes(server.target.pid)?;
     drop(connections);
     server.stop().await?;
-    std::fs::remove_dir_all(&places.work)?;
     Ok((executors, blocks))
 }
 
