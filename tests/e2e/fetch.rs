@@ -28,7 +28,7 @@ const SIZES: [usize; 16] = [
     7,
 ];
 
-pub async fn open(
+pub(crate) async fn open(
     client: &mut Connection,
     files: &ShuffleFiles,
     maps: &[i64],

@@ -81,8 +81,6 @@ async fn streams_and_blocks() {
         "blocks_per_stream=10",
         "--limit",
         "stream_memory=8k",
-        "--limit",
-        "index_file_bytes=80",
     ])
     .await
     .unwrap();
@@ -146,14 +144,29 @@ async fn streams_and_blocks() {
         .wait_metric("shuffle_open_streams", "", |open| open == 4.0)
         .await
         .unwrap();
-    let mut fresh = daemon.connect().await.unwrap();
-    let handle = open(&mut fresh, &files, &[2], &[vec![0]], false).await;
-    let text = fresh
-        .fetch_all(handle)
+}
+
+#[tokio::test]
+async fn index_files() {
+    let daemon = Daemon::start(&["--limit", "index_file_bytes=80"])
         .await
-        .unwrap()
-        .remove(0)
-        .unwrap_err();
+        .unwrap();
+    let files = ShuffleFiles::create(&daemon.root(), "a", "1").unwrap();
+    files
+        .register(&mut daemon.connect().await.unwrap())
+        .await
+        .unwrap();
+    files
+        .write_map_output(0, 1, &vec![pattern(1, 5); 9])
+        .unwrap();
+    files
+        .write_map_output(0, 2, &vec![pattern(1, 5); 10])
+        .unwrap();
+    let mut client = daemon.connect().await.unwrap();
+    let handle = open(&mut client, &files, &[1, 2], &[vec![0], vec![0]], false).await;
+    let chunks = client.fetch_all(handle).await.unwrap();
+    assert!(chunks[0].is_ok());
+    let text = chunks[1].as_ref().unwrap_err();
     assert!(text.contains("limits.index_file_bytes"), "{text}");
 }
 

@@ -445,7 +445,7 @@ impl Replay {
         let only_checksums_differ = expected.iter().all(|(path, bytes)| {
             found
                 .get(path)
-                .map_or(path.contains(".checksum."), |f| *bytes == **f)
+                .map_or_else(|| path.contains(".checksum."), |f| *bytes == **f)
         });
         ensure!(
             same || only_checksums_differ && found.len() <= expected.len(),

@@ -29,8 +29,8 @@ pub(crate) fn newest_3() -> Result<&'static str> {
 }
 
 fn newest_of(start: &str) -> Result<&'static str> {
-    let releases = VERSIONS.lines().filter(|line| !line.starts_with('#'));
-    let found = releases.filter(|line| line.starts_with(start)).next_back();
+    let mut releases = VERSIONS.lines().filter(|line| !line.starts_with('#'));
+    let found = releases.rfind(|line| line.starts_with(start));
     found.with_context(|| format!("versions.txt names no release {start}x"))
 }
 
@@ -169,11 +169,11 @@ fn find_daemon() -> Result<PathBuf> {
         output.status
     );
     let messages = String::from_utf8(output.stdout).context("read cargo's messages")?;
-    let executables = messages.lines().filter_map(|line| {
+    let mut executables = messages.lines().filter_map(|line| {
         let message: serde_json::Value = serde_json::from_str(line).ok()?;
         Some(PathBuf::from(message.get("executable")?.as_str()?))
     });
-    executables.last().context("cargo built no executable")
+    executables.next_back().context("cargo built no executable")
 }
 
 /// Room for one story.

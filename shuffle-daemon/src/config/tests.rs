@@ -168,7 +168,8 @@ fn the_help_lists_every_limit_with_its_default() {
         let shown = [(20, 'm'), (10, 'k')]
             .into_iter()
             .find(|&(shift, _)| {
-                name.contains("bytes") | name.contains("memory") && value % (1 << shift) == 0
+                name.contains("bytes") | name.contains("memory")
+                    && value.is_multiple_of(1usize << shift)
             })
             .map_or_else(
                 || value.to_string(),

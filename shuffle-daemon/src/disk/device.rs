@@ -124,8 +124,8 @@ impl Device {
     /// This file system refuses `RWF_NOWAIT`: one in memory never waits anyway, any other is
     /// taken to wait always.
     fn learn(&self, fd: BorrowedFd<'_>) {
-        let in_memory = rustix::fs::fstatfs(fd)
-            .is_ok_and(|fs| matches!(fs.f_type as i64, TMPFS_MAGIC | RAMFS_MAGIC));
+        let in_memory =
+            rustix::fs::fstatfs(fd).is_ok_and(|fs| matches!(fs.f_type, TMPFS_MAGIC | RAMFS_MAGIC));
         let mode = if in_memory { NEVER_WAITS } else { WAITS_ALWAYS };
         self.nowait.store(mode, Ordering::Relaxed);
         if !in_memory {

@@ -283,7 +283,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let inner = dir.path().join("inner");
         std::fs::create_dir(&inner).unwrap();
-        let roots = Roots::open(&[dir.path().to_owned(), inner.clone()]).unwrap();
+        let roots = Roots::open(&[dir.path().to_owned(), inner]).unwrap();
         let at = |text: String| roots.locate(&text);
         let base = dir.path().to_str().unwrap();
         assert_eq!(

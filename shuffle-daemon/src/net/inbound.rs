@@ -170,11 +170,12 @@ impl Inbound {
         if self.bytes.len() < self.bytes.capacity() {
             return Ok(());
         }
-        let frame_bytes = match self.frame()? {
-            Split::NeedMore {
-                frame_bytes: Some(bytes),
-            } => bytes,
-            _ => return Ok(self.bytes.reserve(BUFFER_BYTES)),
+        let Split::NeedMore {
+            frame_bytes: Some(frame_bytes),
+        } = self.frame()?
+        else {
+            self.bytes.reserve(BUFFER_BYTES);
+            return Ok(());
         };
         let wanted = frame_bytes
             .min(self.bytes.capacity().saturating_mul(2))
