@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use benches::PYSPARK;
+use benches::floor;
 use benches::report::{self, Line, machine};
 use benches::rows::{ALL, Bench, Row};
 use benches::server::{Kind, Programs};
@@ -72,6 +73,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<()> {
     let measured = Duration::from_millis(if arguments.quick { 700 } else { 2_000 });
     let root = work.join("fixture");
     std::fs::create_dir_all(&root).with_context(|| format!("create {}", root.display()))?;
+    let floor_dir = work.clone();
     let mut bench = Bench::new(programs, kinds, rounds, measured, work, root, say);
     let mut lines: Vec<Line> = Vec::new();
     for row in rows {
@@ -90,7 +92,8 @@ pub(crate) async fn run(arguments: Arguments) -> Result<()> {
         lines.push(line);
     }
     bench.finish().await?;
-    println!("{}", report::table(&lines));
+    let floors = tokio::task::spawn_blocking(move || floor::measure(&floor_dir)).await??;
+    println!("{}\n{}", report::table(&lines), report::floors(&floors));
     if let Some(path) = &arguments.results {
         let mut facts = machine::facts();
         facts.extend(versions.into_iter().map(|v| ("measured".to_owned(), v)));
@@ -102,7 +105,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<()> {
                 begin.elapsed().as_secs_f64()
             ),
         ));
-        std::fs::write(path, report::markdown(&facts, &lines))
+        std::fs::write(path, report::markdown(&facts, &lines, &floors))
             .with_context(|| format!("write {}", path.display()))?;
         say(&format!("written to {}", path.display()));
     }

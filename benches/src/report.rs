@@ -3,6 +3,7 @@
 
 use std::fmt::Write;
 
+use crate::floor::Floor;
 use crate::measure::{Goal, Measure, Outcome, Spread};
 use crate::rows::Row;
 use crate::server::Kind;
@@ -14,7 +15,7 @@ pub type Line = (Row, Result<Outcome, String>);
 
 /// The whole report in Markdown.
 #[must_use]
-pub fn markdown(facts: &[(String, String)], lines: &[Line]) -> String {
+pub fn markdown(facts: &[(String, String)], lines: &[Line], kernel: &[Floor]) -> String {
     let mut out = String::from(
         "# Results\n\nWritten by `loadgen bench`; do not edit. Medians, with the least and the greatest round in brackets.\n",
     );
@@ -24,6 +25,8 @@ pub fn markdown(facts: &[(String, String)], lines: &[Line]) -> String {
     }
     out.push('\n');
     out.push_str(&table(lines));
+    out.push('\n');
+    out.push_str(&floors(kernel));
     let remarks: Vec<String> = lines
         .iter()
         .filter_map(|(row, outcome)| outcome.as_ref().ok().map(|o| (row, o)))
@@ -60,6 +63,26 @@ pub fn table(lines: &[Line]) -> String {
             out,
             "| {} (`{}`) | {} | {java} | {ours} | {ratio} | {verdict} |",
             row.work, row.name, row.goal
+        );
+    }
+    out
+}
+
+/// What the kernel alone needed in the same run.
+#[must_use]
+pub fn floors(floors: &[Floor]) -> String {
+    let mut out = String::from(
+        "The kernel alone, in the same run: bare loops over one loopback connection, no server around them. A server that \
+         sends files cannot cost less; goals in µs or CPU s/GB are to be read beside these.\n\n\
+         | bare loop | CPU of the sending thread | |\n| --- | --- | --- |\n",
+    );
+    for floor in floors {
+        let micros = number(floor.per_block.as_secs_f64() * 1e6);
+        let _ = writeln!(
+            out,
+            "| {} | {micros} µs/block | {} CPU s/GB |",
+            floor.work,
+            number(floor.seconds_per_gb)
         );
     }
     out

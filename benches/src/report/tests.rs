@@ -34,6 +34,7 @@ fn a_goal_that_is_met_says_so_and_a_row_that_failed_shows() {
     let report = markdown(
         &[("kernel".to_owned(), "x".to_owned())],
         &[met, failed.clone()],
+        &[],
     );
     assert!(report.contains("**NOT MEASURED**: no server"));
     assert!(report.contains("- tiny-reduces: a remark"));

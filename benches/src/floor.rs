@@ -1,0 +1,134 @@
+//! What the kernel alone needs on this machine at this moment: one bare loop that reads a cached
+//! file and sends it over loopback, with no server around it. Machines differ, and a shared one
+//! differs from hour to hour; goals in microseconds mean something only beside this.
+//! Called by `loadgen bench` for the report.
+
+use std::fs::File;
+use std::io::{IoSliceMut, Read, Write};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::os::fd::AsFd;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use rustix::io::ReadWriteFlags;
+use rustix::net::SendFlags;
+use rustix::time::{ClockId, clock_gettime};
+
+/// A bare loop and what it cost.
+#[derive(Debug)]
+pub struct Floor {
+    /// What was sent.
+    pub work: &'static str,
+    /// CPU time of the sending thread for each block.
+    pub per_block: Duration,
+    /// The same for each GB.
+    pub seconds_per_gb: f64,
+}
+
+const HEADER_BYTES: usize = 21;
+const FILE_BYTES: u64 = 64 << 20;
+/// Bytes that each loop sends; the first tenth is not counted.
+const SENT_BYTES: usize = 1 << 30;
+
+/// Runs the loops; `work` is a directory for a file of 64 MiB.
+///
+/// # Errors
+/// The system's.
+pub fn measure(work: &Path) -> Result<Vec<Floor>> {
+    let path = work.join("floor");
+    std::fs::write(&path, vec![7u8; FILE_BYTES as usize])
+        .with_context(|| path.display().to_string())?;
+    let file = File::open(&path)?;
+    let floors = [
+        loop_of(
+            "1 KiB, 100 gathered: one preadv2, one send",
+            1 << 10,
+            100,
+            &file,
+        ),
+        loop_of("16 KiB: a header, one sendfile", 16 << 10, 1, &file),
+        loop_of("64 KiB: a header, one sendfile", 64 << 10, 1, &file),
+        loop_of("500 KiB: a header, one sendfile", 512_000, 1, &file),
+        loop_of("1 MiB: a header, one sendfile", 1 << 20, 1, &file),
+        loop_of("16 MiB: a header, one sendfile", 16 << 20, 1, &file),
+    ];
+    std::fs::remove_file(&path)?;
+    floors.into_iter().collect()
+}
+
+fn loop_of(work: &'static str, block: usize, gathered: usize, file: &File) -> Result<Floor> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    let address = listener.local_addr()?;
+    let reader = std::thread::spawn(move || -> std::io::Result<()> {
+        let mut stream = TcpStream::connect(address)?;
+        let mut buffer = vec![0; 256 << 10];
+        while stream.read(&mut buffer)? > 0 {}
+        Ok(())
+    });
+    let (mut stream, _) = listener.accept()?;
+    stream.set_nodelay(true)?;
+    let turns = SENT_BYTES / (block * gathered);
+    let mut begin = Duration::ZERO;
+    let mut offset = 0;
+    for turn in 0..turns + turns / 10 {
+        if turn == turns / 10 {
+            begin = cpu_time()?;
+        }
+        if offset + (block * gathered) as u64 > FILE_BYTES {
+            offset = 0;
+        }
+        if gathered > 1 {
+            send_gathered(&mut stream, file, offset, block, gathered)?;
+        } else {
+            send_one(&stream, file, offset, block)?;
+        }
+        offset += (block * gathered) as u64;
+    }
+    let spent = cpu_time()? - begin;
+    drop(stream);
+    let read = reader
+        .join()
+        .map_err(|_| anyhow::anyhow!("the reader panicked"))?;
+    read.context("read")?;
+    let blocks = turns * gathered;
+    Ok(Floor {
+        work,
+        per_block: spent / u32::try_from(blocks)?,
+        seconds_per_gb: spent.as_secs_f64() * 1e9 / (blocks * block) as f64,
+    })
+}
+
+fn send_gathered(
+    stream: &mut TcpStream,
+    file: &File,
+    offset: u64,
+    block: usize,
+    count: usize,
+) -> Result<()> {
+    let mut buffer = vec![0u8; count * (HEADER_BYTES + block)];
+    let mut places: Vec<_> = buffer
+        .chunks_mut(HEADER_BYTES + block)
+        .map(|frame| IoSliceMut::new(frame.split_at_mut(HEADER_BYTES).1))
+        .collect();
+    let read = rustix::io::preadv2(file, &mut places, offset, ReadWriteFlags::NOWAIT)?;
+    ensure!(read == count * block, "the file is not in the page cache");
+    Ok(stream.write_all(&buffer)?)
+}
+
+fn send_one(stream: &TcpStream, file: &File, mut offset: u64, block: usize) -> Result<()> {
+    rustix::net::send(stream.as_fd(), &[0; HEADER_BYTES], SendFlags::MORE)?;
+    let mut left = block;
+    while left > 0 {
+        left -= rustix::fs::sendfile(stream, file, Some(&mut offset), left)?;
+    }
+    Ok(())
+}
+
+fn cpu_time() -> Result<Duration> {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Ok(Duration::new(
+        u64::try_from(time.tv_sec)?,
+        u32::try_from(time.tv_nsec)?,
+    ))
+}
