@@ -1,0 +1,109 @@
+# Everything that is done with this workspace; `make` alone lists it.
+# A target prepares what it needs: toolchain, Python environments, programs. What it cannot install it names.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+.PHONY: help build demo test test-matrix vectors bench bench-micro check fmt clippy doc deny tidy advisories fuzz clean
+
+# Python environments with Spark (460 MB each) and cargo tools: outside the tree, so that a fresh clone finds them.
+override SHUFFLE_CACHE := $(abspath $(or $(SHUFFLE_CACHE),$(HOME)/.cache/shuffle-daemon))
+export SHUFFLE_CACHE
+# Another folder of golden vectors may be given relative to this one; tests run elsewhere.
+ifneq ($(SHUFFLE_VECTORS),)
+override SHUFFLE_VECTORS := $(abspath $(SHUFFLE_VECTORS))
+export SHUFFLE_VECTORS
+endif
+
+DAEMON := $(abspath $(or $(CARGO_TARGET_DIR),target))/release/shuffle-daemon
+LOADGEN := $(dir $(DAEMON))loadgen
+# The tests run what is shipped, and do not build it again.
+TEST := SHUFFLE_DAEMON=$(DAEMON) cargo test --workspace --no-fail-fast
+SPARK := cd tests/spark && python3 -m sparktest
+
+CARGO_DENY_VERSION := 0.20.2
+CARGO_FUZZ_VERSION := 0.13.2
+# Seconds for each fuzz target.
+FUZZ_SECONDS ?= 60
+# More arguments for loadgen bench, such as ARGS='--only tiny-maps,spark --quick'.
+ARGS ?=
+
+help: ## List the targets
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+
+build: ## Build the daemon: target/release/shuffle-daemon
+	@.ci/need rust cc
+	cargo build --release --package shuffle-daemon
+
+demo: build ## See a Spark job lose all executors and get them back (under 2 minutes)
+	@.ci/need java python
+	cd tests && python3 -m demo $(DAEMON)
+
+test: build ## Run all tests but the matrix; TEST_ARGS=… goes to each program of tests
+	@.ci/need java python
+	$(SPARK).venv $$(python3 -c 'from sparktest import versions as v; print(v.newest(), v.newest_of(3))') >/dev/null
+	$(TEST)$(if $(TEST_ARGS), -- $(TEST_ARGS))
+
+test-matrix: build ## Run each Spark line from 3.4 to 4.3, and two at once (3 GB of environments)
+	@.ci/need java python
+	$(SPARK).venv all >/dev/null
+	$(TEST) --features e2e/matrix --test matrix
+
+vectors: build ## Check the golden vectors alone; SHUFFLE_VECTORS=DIR takes others
+	$(TEST) --test wire -- vectors::
+	$(TEST) --test e2e -- --nocapture transcripts:: invalid_messages
+
+bench: build ## Measure beside Spark's Java service (15 minutes); writes benches/RESULTS.md
+	@.ci/need java python
+	cargo build --release --package benches
+	$(SPARK).venv >/dev/null
+	env -u RUST_BACKTRACE $(LOADGEN) bench --daemon $(DAEMON) --command 'make bench' --results benches/RESULTS.md $(ARGS)
+
+bench-micro: ## Run the micro-benchmarks (criterion)
+	@.ci/need rust cc
+	cargo bench --package benches
+
+check: fmt clippy doc deny tidy ## Check format, lints, documents, dependencies, licences, house rules
+
+fmt:
+	@.ci/need rust
+	cargo fmt --all --check
+	cargo fmt --manifest-path protocol/fuzz/Cargo.toml --check
+
+clippy:
+	@.ci/need rust cc
+	cargo clippy --locked --workspace --all-targets -- --deny warnings
+
+doc:
+	@.ci/need rust cc
+	RUSTDOCFLAGS='--deny warnings' cargo doc --locked --workspace --no-deps
+
+# Advisories need a database from the network: see `make advisories`.
+deny:
+	@.ci/need rust cc
+	tools=$$(.ci/tool cargo-deny $(CARGO_DENY_VERSION)); "$$tools/cargo-deny" --locked check bans licenses sources
+
+tidy:
+	@.ci/need rust cc
+	cargo test --workspace --test tidy
+
+advisories: ## Look for known vulnerabilities in dependencies (fetches a database)
+	@.ci/need rust cc
+	tools=$$(.ci/tool cargo-deny $(CARGO_DENY_VERSION)); "$$tools/cargo-deny" check advisories
+
+# New inputs go to a folder that is removed; a failing one stays in protocol/fuzz/artifacts.
+fuzz: ## Run each fuzz target for FUZZ_SECONDS (60)
+	@.ci/need rust nightly cc c++
+	tools=$$(.ci/tool cargo-fuzz $(CARGO_FUZZ_VERSION)); found=$$(mktemp -d); trap 'rm -rf "$$found"' EXIT; \
+	cd protocol/fuzz; \
+	for target in fuzz_targets/*.rs; do \
+		target=$$(basename "$$target" .rs); mkdir "$$found/$$target"; \
+		PATH=$$tools:$$PATH cargo +nightly fuzz run "$$target" "$$found/$$target" "corpus/$$target" -- \
+			-max_total_time=$(FUZZ_SECONDS) -max_len=4096 -print_final_stats=1; \
+	done
+
+clean: ## Remove what was built; the cache stays, its place is printed
+	cargo clean
+	rm -rf protocol/fuzz/target
+	@echo "kept: $(SHUFFLE_CACHE) (Python environments and cargo tools)"
