@@ -104,6 +104,13 @@ class DaemonService(Service):
         if self._child:
             self._child.terminate()
 
+    def resident_mb(self) -> float:
+        """The memory it has resident now, in MB."""
+        assert self._child is not None
+        status = Path(f"/proc/{self._child.pid}/status").read_text(encoding="utf-8")
+        found = re.search(r"VmRSS:\s+(\d+) kB", status)
+        return int(found[1]) / 1000 if found else 0.0
+
     @staticmethod
     def _ready_line(child: Child) -> str:
         readable, _, _ = select.select([child.stdout], [], [], _READY_LIMIT_S)
