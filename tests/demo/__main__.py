@@ -21,7 +21,7 @@ from .screen import Screen  # noqa: E402
 #: From the moment the environment is there; on an idle machine the demo takes a minute.
 _LIMIT_S = 300
 #: How long no executor shall be left before the second read.
-_EMPTY_S = 5.0
+_EMPTY_S = 4.0
 
 
 def _too_long(_number: int, _frame: FrameType | None) -> None:

@@ -18,6 +18,7 @@ from . import rows
 from .labels import FIRST, SECOND
 from .screen import Screen, megabytes
 
+_END_LIMIT_S = 30
 _BLOCKS, _BYTES = "shuffle_block_transfer_blocks_total", "shuffle_block_transfer_bytes_total"
 
 
@@ -107,8 +108,9 @@ def play(screen: Screen, cluster: Cluster, service: Service | None, idle_s: floa
                     seen.pause_s = time.monotonic() - first_done
                     seen.served_before = _served(service)
                     screen.step(f"the job reads the same shuffle again, beginning with {event['executors']} executors")
+        code = child.wait(_END_LIMIT_S)
     finally:
-        code = child.terminate(grace_s=20)
+        child.kill()
     if code != 0 or SECOND not in seen.results:
         raise RuntimeError(f"the job ended with {code}:\n{child.text()[-3000:]}")
     seen.log = eventlog.read(cluster.event_logs / seen.log.app_id)

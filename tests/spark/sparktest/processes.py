@@ -15,7 +15,7 @@ from pathlib import Path
 from types import FrameType
 from typing import IO, NoReturn
 
-from .waiting import wait_for
+from .waiting import WaitedTooLong, wait_for
 
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None)
@@ -86,6 +86,13 @@ class Child:
             return value
 
         return wait_for(look, limit_s, f"{self.name}: {what}")
+
+    def wait(self, limit_s: float) -> int:
+        """Waits until it has ended by itself. Returns the exit code."""
+        try:
+            return self._process.wait(limit_s)
+        except subprocess.TimeoutExpired:
+            raise WaitedTooLong(f"waited {limit_s:.0f} s in vain for {self.name} to end") from None
 
     def terminate(self, grace_s: float = 10) -> int:
         """SIGTERM to the process, then SIGKILL to its whole group. Returns the exit code."""
