@@ -59,7 +59,9 @@ def _play(binary: Path, screen: Screen) -> bool:
 def main() -> int:
     """Runs the demo; 0 when every claim held, 1 when not, 130 when it was stopped."""
     if len(sys.argv) != 2 or not Path(sys.argv[1]).is_file():
-        print("usage: python3 -m demo DAEMON_BINARY (built by: cargo build --release -p shuffle-daemon)", file=sys.stderr)
+        print(
+            "usage: python3 -m demo DAEMON_BINARY (built by: cargo build --release -p shuffle-daemon)", file=sys.stderr
+        )
         return 2
     stop_on_signals()
     signal.signal(signal.SIGALRM, _too_long)

@@ -37,7 +37,11 @@ def show_figures(screen: Screen, ours: Seen, tracking: Seen) -> None:
     screen.heading("Side by side")
     table = [
         ("", "with our daemon", "without a service"),
-        ("executors during the pause", f"{_lowest(ours)} of {_most(ours)}", f"{_lowest(tracking)} of {_most(tracking)}"),
+        (
+            "executors during the pause",
+            f"{_lowest(ours)} of {_most(ours)}",
+            f"{_lowest(tracking)} of {_most(tracking)}",
+        ),
         ("executor time wasted in it", f"{ours.idle_executor_s:.1f} s", f"{tracking.idle_executor_s:.1f} s"),
         ("blocks from the daemon", f"{ours.served_after.blocks:,}", "-"),
         ("  for the second read", f"{ours.served_again.blocks:,}", "-"),
@@ -58,15 +62,21 @@ def claims(ours: Seen, tracking: Seen, wanted: rows.Digest) -> list[tuple[str, b
     peaks = ours.log.executor_peaks()
     return [
         (f"executors went {' → 0 → '.join(map(str, peaks))}", len(peaks) == 2 and peaks[0] == peaks[1]),
-        (f"the second read took all of its {rows.MAPS * rows.REDUCES} blocks from the daemon",
-         reads.remote_blocks == again.blocks == rows.MAPS * rows.REDUCES and reads.local_blocks == 0),
+        (
+            f"the second read took all of its {rows.MAPS * rows.REDUCES} blocks from the daemon",
+            reads.remote_blocks == again.blocks == rows.MAPS * rows.REDUCES and reads.local_blocks == 0,
+        ),
         (f"Spark and the daemon agree on its bytes: {again.bytes:,}", reads.remote_bytes == again.bytes > 0),
         ("no stage was computed twice", not ours.log.recomputed and not tracking.log.recomputed),
         ("no fetch failed, no task failed", not ours.log.fetch_failures and not ours.log.other_failures),
-        ("every result is the one that plain Python computes without Spark",
-         all(seen.results[label] == wanted for seen in (ours, tracking) for label in (FIRST, SECOND))),
-        (f"without a service {_lowest(tracking)} executors stayed for the same pause",
-         _lowest(tracking) == _most(tracking) and len(tracking.log.executor_peaks()) == 1),
+        (
+            "every result is the one that plain Python computes without Spark",
+            all(seen.results[label] == wanted for seen in (ours, tracking) for label in (FIRST, SECOND)),
+        ),
+        (
+            f"without a service {_lowest(tracking)} executors stayed for the same pause",
+            _lowest(tracking) == _most(tracking) and len(tracking.log.executor_peaks()) == 1,
+        ),
     ]
 
 

@@ -12,14 +12,13 @@ from sparktest import eventlog, venv
 from sparktest.cluster import Cluster
 from sparktest.eventlog import EventLog
 from sparktest.processes import Child
-from sparktest.service import Service
+from sparktest.service import BLOCKS_SERVED, BYTES_SERVED, Service
 
 from . import rows
 from .labels import FIRST, SECOND
 from .screen import Screen, megabytes
 
 _END_LIMIT_S = 30
-_BLOCKS, _BYTES = "shuffle_block_transfer_blocks_total", "shuffle_block_transfer_bytes_total"
 
 
 @dataclass
@@ -54,7 +53,9 @@ class Seen:
     @property
     def steps(self) -> list[tuple[float, int]]:
         """The executor count over time, in seconds since the start of the application."""
-        return [((ms - self.log.started_ms) / 1000, count) for ms, count in self.log.executors if ms <= self.log.ended_ms]
+        return [
+            ((ms - self.log.started_ms) / 1000, count) for ms, count in self.log.executors if ms <= self.log.ended_ms
+        ]
 
     def span(self, label: str) -> tuple[float, float]:
         """When the stages of a read ran, in seconds since the start of the application."""
@@ -93,7 +94,9 @@ def play(screen: Screen, cluster: Cluster, service: Service | None, idle_s: floa
                     screen.step(f"Spark's driver is up: application {event['app']}")
                     seen.log.app_id = event["app"]
                 case "write":
-                    screen.step(f"the job shuffles {rows.ROWS:,} rows of 1 KiB from {rows.MAPS} maps to {rows.REDUCES} partitions")
+                    screen.step(
+                        f"the job shuffles {rows.ROWS:,} rows of 1 KiB, {rows.MAPS} maps to {rows.REDUCES} partitions"
+                    )
                 case "executors":
                     screen.step(_executors(screen, event["count"], service, cluster))
                 case "result":
@@ -133,4 +136,4 @@ def _executors(screen: Screen, count: int, service: Service | None, cluster: Clu
 
 def _served(service: Service | None) -> Served:
     metrics = service.metrics() if service else {}
-    return Served(int(metrics.get(_BLOCKS, 0)), int(metrics.get(_BYTES, 0)))
+    return Served(int(metrics.get(BLOCKS_SERVED, 0)), int(metrics.get(BYTES_SERVED, 0)))

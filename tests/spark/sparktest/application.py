@@ -71,6 +71,7 @@ def without_service() -> dict[str, str]:
         "spark.dynamicAllocation.shuffleTracking.enabled": "true",
     }
 
+
 #: Executors that are there from the start to the end.
 STAY = {"spark.dynamicAllocation.enabled": "false", "spark.cores.max": str(MAX_EXECUTORS)}
 
@@ -80,7 +81,9 @@ class Application:
 
     def __init__(self, cluster: Cluster, name: str, settings: dict[str, str]) -> None:
         """Starts the driver's JVM. `settings` win over the defaults of this module."""
-        os.environ.update(SPARK_LOCAL_IP="127.0.0.1", PYSPARK_PYTHON=sys.executable, PYSPARK_DRIVER_PYTHON=sys.executable)
+        os.environ.update(
+            SPARK_LOCAL_IP="127.0.0.1", PYSPARK_PYTHON=sys.executable, PYSPARK_DRIVER_PYTHON=sys.executable
+        )
         os.environ["SPARK_LOCAL_DIRS"] = str(Path(cluster.folder) / "driver")
         conf = SparkConf().setMaster(cluster.master).setAppName(name)
         conf.setAll([*_BASE.items(), ("spark.eventLog.dir", f"file://{cluster.event_logs}")])

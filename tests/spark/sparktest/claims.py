@@ -28,7 +28,11 @@ class Claims:
         """Records a claim and prints it to standard error."""
         claim = Claim(text, bool(held), str(seen)[-4000:])
         self.made.append(claim)
-        print(f"    {'ok  ' if held else 'FAIL'} {text}{f' ({claim.seen})' if claim.seen else ''}", file=sys.stderr, flush=True)
+        print(
+            f"    {'ok  ' if held else 'FAIL'} {text}{f' ({claim.seen})' if claim.seen else ''}",
+            file=sys.stderr,
+            flush=True,
+        )
 
     def figure(self, name: str, value: Any) -> None:
         """Records a number for the report."""

@@ -143,7 +143,11 @@ def _apply(log: EventLog, live: set[str], stages: dict[tuple[int, int], Stage], 
             info = event["Stage Info"]
             label = event.get("Properties", {}).get("spark.job.description", "")
             stage = Stage(
-                info["Stage ID"], info["Stage Attempt ID"], info["RDD Info"][0]["RDD ID"], info["Number of Tasks"], label
+                info["Stage ID"],
+                info["Stage Attempt ID"],
+                info["RDD Info"][0]["RDD ID"],
+                info["Number of Tasks"],
+                label,
             )
             stage.submitted_ms = info.get("Submission Time", 0)
             stages[stage.id, stage.attempt] = stage

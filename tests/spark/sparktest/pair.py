@@ -53,15 +53,17 @@ def _claim(claims: Claims, both: list[Cluster], metrics: dict[str, float]) -> No
     claims.that("they ran at the same time", start < end, f"{(end - start) / 1000:.1f} s together")
     if metrics:
         reads = [log.all_reads() for log in logs]
-        served = {what: metrics.get(f"shuffle_block_transfer_{what}_total") for what in ("blocks", "bytes")}
-        claims.equal("the service counts the blocks of both", served["blocks"], sum(r.remote_blocks for r in reads))
-        claims.equal("and their bytes", served["bytes"], sum(r.remote_bytes for r in reads))
+        blocks, sizes = metrics.get(services.BLOCKS_SERVED), metrics.get(services.BYTES_SERVED)
+        claims.equal("the service counts the blocks of both", blocks, sum(r.remote_blocks for r in reads))
+        claims.equal("and their bytes", sizes, sum(r.remote_bytes for r in reads))
 
 
 def main() -> int:
     """Runs the pair that the arguments name."""
     parser = argparse.ArgumentParser(description="Run two Spark releases at once against one shuffle service.")
-    parser.add_argument("--versions", default=f"{versions.newest_of(3)},{versions.newest()}", help="default: %(default)s")
+    parser.add_argument(
+        "--versions", default=f"{versions.newest_of(3)},{versions.newest()}", help="default: %(default)s"
+    )
     parser.add_argument("--service", required=True, help=services.ALLOWED)
     options = parser.parse_args()
     names = options.versions.split(",")
@@ -74,7 +76,9 @@ def main() -> int:
         both = [stack.enter_context(clusters.running(name, top / f"{i}-{name}")) for i, name in enumerate(names)]
         service = services.start(options.service, names[1], top, top / "service")
         stack.callback(service.stop)
-        print(f"{_STORY} on Spark {' and '.join(names)} at once, service {options.service}", file=sys.stderr, flush=True)
+        print(
+            f"{_STORY} on Spark {' and '.join(names)} at once, service {options.service}", file=sys.stderr, flush=True
+        )
         code = _both(both[0], both[1], f"at:{service.port}")
         _claim(claims, both, service.metrics())
     seconds = round(time.monotonic() - began, 1)

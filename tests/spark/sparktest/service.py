@@ -24,6 +24,8 @@ from .processes import Child, answers, free_port, stop_on_signals
 from .waiting import wait_for
 
 ALLOWED = "java, java:VERSION, daemon:BINARY, at:PORT"
+#: Metrics of our daemon: what it has handed out.
+BLOCKS_SERVED, BYTES_SERVED = "shuffle_block_transfer_blocks_total", "shuffle_block_transfer_bytes_total"
 _READY_LIMIT_S = 30.0
 
 

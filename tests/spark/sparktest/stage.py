@@ -56,13 +56,15 @@ class Stage:
 def _run(story: str, cluster: Cluster, spec: str, claims: Claims) -> None:
     from .stories import ALL  # the stories import this module
 
-    with tempfile.TemporaryDirectory(prefix=f"service-{story}-", dir=cluster.folder, ignore_cleanup_errors=True) as folder:
+    with tempfile.TemporaryDirectory(
+        prefix=f"service-{story}-", dir=cluster.folder, ignore_cleanup_errors=True
+    ) as folder:
         service = services.start(spec, cluster.version, cluster.root, Path(folder))
         stage = Stage(story, cluster, service, claims)
         try:
             ALL[story](stage)
             for name, value in service.metrics().items():
-                if name.startswith("shuffle_block_transfer_") and name.endswith("_total"):
+                if name in (services.BLOCKS_SERVED, services.BYTES_SERVED):
                     claims.figure(name, value)
         finally:
             try:
@@ -109,7 +111,10 @@ def main() -> int:
         claims.that("the story ran to its end", False, traceback.format_exc()[-4000:])
         _show_end("the driver", driver_log.read_text(errors="replace"))
     seconds = round(time.monotonic() - began, 1)
-    print(claims.to_json(story=options.story, version=cluster.version, service=options.service, seconds=seconds), flush=True)
+    print(
+        claims.to_json(story=options.story, version=cluster.version, service=options.service, seconds=seconds),
+        flush=True,
+    )
     return 0 if claims.held else 1
 
 

@@ -14,6 +14,7 @@ from .. import cluster as clusters
 from ..application import Application
 from ..cluster import Cluster
 from ..eventlog import Reads
+from ..service import BLOCKS_SERVED
 from ..stage import Stage
 from ..waiting import wait_for
 from .reuse import MAPS, checksum, write_shuffle
@@ -66,7 +67,7 @@ def _rdd_blocks(stage: Stage, cluster: Cluster) -> None:
     claims.equal("no block was read from a local file", said.count("from the disk of a same host executor"), 0)
     claims.equal("every block was fetched", len(set(re.findall(r"Found block (rdd_\S+) remotely", said))), parts)
     if served:
-        claims.equal("the service counts the blocks", served.get("shuffle_block_transfer_blocks_total"), parts)
+        claims.equal("the service counts the blocks", served.get(BLOCKS_SERVED), parts)
 
 
 def big_block_to_disk(stage: Stage) -> None:
@@ -77,7 +78,9 @@ def big_block_to_disk(stage: Stage) -> None:
     parts = app.spark.range(0, rows, 1, 1).select("id", text.alias("v")).repartition(1, "id")
     query = parts.select(F.length("v").alias("n"), F.crc32(F.encode("v", "UTF-8")).alias("c"))
     reads = _read_without_writers(stage, app, query, [(_MIB, _crc_of(i % 26 + 65)) for i in range(rows)])
-    claims.that("the one block is above 200 MB", reads.remote_blocks == 1 and reads.remote_bytes > 200 * _MIB, vars(reads))
+    claims.that(
+        "the one block is above 200 MB", reads.remote_blocks == 1 and reads.remote_bytes > 200 * _MIB, vars(reads)
+    )
     claims.equal("all of it went to disk", reads.remote_bytes_to_disk, reads.remote_bytes)
 
 
@@ -119,7 +122,9 @@ def shuffle_freed(stage: Stage) -> None:
     dirs = app.local_dirs()
     app.wait_for_executors(0)
     written = _named(dirs, "shuffle_0_")
-    claims.equal("index, data and checksum files are on disk", _kinds(written), {"checksum": MAPS, "data": MAPS, "index": MAPS})
+    claims.equal(
+        "index, data and checksum files are on disk", _kinds(written), {"checksum": MAPS, "data": MAPS, "index": MAPS}
+    )
     del shuffled
 
     def left() -> dict[str, int]:

@@ -2,10 +2,13 @@
 
 import time
 import zlib
+from collections.abc import Iterable, Iterator
 
 from pyspark import RDD
 
 from ..application import MAX_EXECUTORS, Application
+from ..eventlog import EventLog
+from ..service import BLOCKS_SERVED, BYTES_SERVED
 from ..stage import Stage
 
 MAPS, REDUCES, ROWS = 8, 12, 24_000
@@ -24,7 +27,7 @@ def write_shuffle(app: Application, maps: int = MAPS, reduces: int = REDUCES, ro
 def checksum(shuffled: RDD, pause_s: float = 0.0) -> tuple[int, int, int]:
     """Reads the shuffle: rows, sum of numbers, sum of checksums. `pause_s` lengthens each task."""
 
-    def partition(rows):
+    def partition(rows: Iterable[tuple[int, bytes]]) -> Iterator[tuple[int, int, int]]:
         count = numbers = crcs = 0
         for number, payload in rows:
             count, numbers, crcs = count + 1, numbers + number, crcs + zlib.crc32(payload)
@@ -34,8 +37,11 @@ def checksum(shuffled: RDD, pause_s: float = 0.0) -> tuple[int, int, int]:
     return shuffled.mapPartitions(partition).reduce(lambda a, b: tuple(x + y for x, y in zip(a, b)))
 
 
-def _two_reads(stage: Stage, settings: dict[str, str]):
-    """Writes, reads, loses all executors, reads again. Returns the event log and the finished reads."""
+def _two_reads(stage: Stage, settings: dict[str, str]) -> tuple[EventLog, dict[str, float]]:
+    """Writes, reads, loses all executors, reads again.
+
+    Returns the event log and what the second read added to the service's metrics.
+    """
     app, claims = stage.application(settings), stage.claims
     shuffled = write_shuffle(app)
     app.label("first read")
@@ -61,8 +67,8 @@ def _all_from_service(stage: Stage, settings: dict[str, str]) -> None:
     stage.claims.equal("every block of the second read comes from the service", reads.remote_blocks, MAPS * REDUCES)
     stage.claims.equal("no block of the second read is read from a local file", reads.local_blocks, 0)
     if served:
-        stage.claims.equal("the service counts these blocks", served.get("shuffle_block_transfer_blocks_total"), MAPS * REDUCES)
-        stage.claims.equal("and these bytes", served.get("shuffle_block_transfer_bytes_total"), reads.remote_bytes)
+        stage.claims.equal("the service counts these blocks", served.get(BLOCKS_SERVED), MAPS * REDUCES)
+        stage.claims.equal("and these bytes", served.get(BYTES_SERVED), reads.remote_bytes)
 
 
 def reuse(stage: Stage) -> None:
@@ -82,4 +88,4 @@ def host_local_on(stage: Stage) -> None:
     stage.claims.equal("every block of the second read is read from a local file", reads.local_blocks, MAPS * REDUCES)
     stage.claims.equal("no block of the second read comes over the network", reads.remote_blocks, 0)
     if served:
-        stage.claims.equal("the service hands out no block", served.get("shuffle_block_transfer_blocks_total", 0.0), 0.0)
+        stage.claims.equal("the service hands out no block", served.get(BLOCKS_SERVED, 0.0), 0.0)

@@ -4,6 +4,7 @@ from pyspark.sql import functions as F
 
 from ..application import MAX_EXECUTORS, STAY
 from ..eventlog import EventLog
+from ..service import BLOCKS_SERVED, BYTES_SERVED
 from ..stage import Stage
 
 _ADAPTIVE = {"spark.sql.adaptive.enabled": "true", "spark.sql.autoBroadcastJoinThreshold": "-1"}
@@ -44,9 +45,9 @@ def batch_fetch(stage: Stage) -> None:
     claims.equal("each reducer read one batch per map output", reads.remote_blocks + reads.local_blocks, _MAPS * tasks)
     claims.that("some batches came from the service", reads.remote_blocks > 0, vars(reads))
     if served:
-        blocks = served.get("shuffle_block_transfer_blocks_total", 0)
+        blocks = served.get(BLOCKS_SERVED, 0)
         claims.that("the service counts each partition of a batch", blocks > reads.remote_blocks, blocks)
-        claims.equal("and the bytes", served.get("shuffle_block_transfer_bytes_total"), reads.remote_bytes)
+        claims.equal("and the bytes", served.get(BYTES_SERVED), reads.remote_bytes)
 
 
 def skew_join(stage: Stage) -> None:

@@ -23,5 +23,7 @@ def tiny_blocks(stage: Stage) -> None:
     claims.nothing_lost(log)
     reads = [log.reads(f"read {number}") for number in range(_READS)]
     claims.equal("all rows arrive each time", [r.records for r in reads], [rows] * _READS)
-    claims.that("most blocks come from the service", reads[0].remote_blocks > _SIDE * _SIDE // 2, reads[0].remote_blocks)
+    claims.that(
+        "most blocks come from the service", reads[0].remote_blocks > _SIDE * _SIDE // 2, reads[0].remote_blocks
+    )
     claims.figure("read seconds", [log.seconds_of(f"read {number}") for number in range(_READS)])
