@@ -18,6 +18,8 @@
 //! Around that: [`config`] (what the operator says), [`app`] (who owns what; start and drain),
 //! [`admin`] and [`metrics`] (what it shows), [`telemetry`] (log).
 
+#![forbid(unsafe_code)]
+
 pub mod admin;
 pub mod app;
 pub mod config;

@@ -1,5 +1,7 @@
 //! The daemon's process: configuration, log, signals, exit code.
 
+#![forbid(unsafe_code)]
+
 use std::io::Write;
 use std::process::ExitCode;
 
