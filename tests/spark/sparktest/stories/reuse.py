@@ -34,7 +34,11 @@ def checksum(shuffled: RDD, pause_s: float = 0.0) -> tuple[int, int, int]:
         time.sleep(pause_s)
         yield count, numbers, crcs
 
-    return shuffled.mapPartitions(partition).reduce(lambda a, b: tuple(x + y for x, y in zip(a, b)))
+    def add(one: tuple[int, int, int], other: tuple[int, int, int]) -> tuple[int, int, int]:
+        return one[0] + other[0], one[1] + other[1], one[2] + other[2]
+
+    result: tuple[int, int, int] = shuffled.mapPartitions(partition).reduce(add)
+    return result
 
 
 def _two_reads(stage: Stage, settings: dict[str, str]) -> tuple[EventLog, dict[str, float]]:
