@@ -42,7 +42,7 @@ fn run() -> anyhow::Result<()> {
     }
     let prometheus = metrics::install().context("install the metrics recorder")?;
     let control = runtime::control().context("start the runtime")?;
-    control.block_on(async {
+    let ended = control.block_on(async {
         let stop = stop_on_signals()?;
         let app = App::build(config, prometheus)?;
         let (listen, metrics) = app.addresses()?;
@@ -52,7 +52,10 @@ fn run() -> anyhow::Result<()> {
             .and_then(|()| out.flush())
             .context("write the ready line")?;
         app.run(stop).await
-    })
+    });
+    // A read that hangs at a disk must not keep the process.
+    control.shutdown_background();
+    ended
 }
 
 /// Cancelled by SIGTERM or SIGINT.

@@ -71,6 +71,7 @@ pub async fn serve(stream: TcpStream, worker: Arc<Worker>) {
         idle: Box::pin(tokio::time::sleep(worker.timeout)),
         drain: Box::pin(worker.drain.clone().cancelled_owned()),
         progress: Instant::now(),
+        since_turn: 0,
         worker,
     };
     match connection.run().await {
@@ -98,6 +99,8 @@ struct Connection {
     idle: Pin<Box<Sleep>>,
     drain: Pin<Box<WaitForCancellationFutureOwned>>,
     progress: Instant,
+    /// Bytes sent since other connections of the thread had their turn.
+    since_turn: u64,
     worker: Arc<Worker>,
 }
 
@@ -197,8 +200,13 @@ impl Connection {
                 served.app.metrics().bytes.increment(served.bytes);
             }
         }
+        self.since_turn += replies.body_bytes();
         self.dispatch.replies.clear();
         self.progress = Instant::now();
+        if self.since_turn >= egress::TURN_BYTES {
+            self.since_turn = 0;
+            tokio::task::yield_now().await;
+        }
         Ok(())
     }
 

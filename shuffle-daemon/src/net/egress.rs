@@ -29,6 +29,8 @@ use socket::Socket;
 /// Bodies up to this length are copied through a buffer; measured in `benches`: below, a
 /// `sendfile` of its own costs more than two copies.
 pub const COPY_BYTES_MAX: u64 = 16 << 10;
+/// Bytes after which other connections of the thread get their turn.
+pub const TURN_BYTES: u64 = 2 << 20;
 /// Bytes of one `sendfile`, and of what is brought into the page cache for it at once.
 const SLICE_BYTES: u64 = 1 << 20;
 

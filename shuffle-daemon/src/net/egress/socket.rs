@@ -9,11 +9,8 @@ use rustix::net::SendFlags;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 
-use super::Error;
+use super::{Error, TURN_BYTES};
 use crate::disk::file::BlockFile;
-
-/// Bytes after which other connections of the thread get their turn.
-const TURN_BYTES: u64 = 2 << 20;
 
 /// Borrowed for one group of replies.
 pub(super) struct Socket<'a> {
