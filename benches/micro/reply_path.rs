@@ -62,7 +62,6 @@ impl Daemon {
     fn start(root: &Path) -> Result<Self> {
         let root = root.to_str().context("a root that is no text")?;
         let arguments = [
-            "shuffle-daemon",
             "--listen",
             "127.0.0.1:0",
             "--metrics-listen",
