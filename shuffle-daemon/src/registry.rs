@@ -1,7 +1,7 @@
 //! Which executors there are, and where their files lie.
 //!
-//! One writer, the thread of [`writer`], changes the table: it makes a registration durable
-//! in [`store`], publishes it here, and then answers. Everybody else reads and gets owned
+//! One writer, the thread of `writer`, changes the table: it makes a registration durable
+//! in `store`, publishes it here, and then answers. Everybody else reads and gets owned
 //! values. Entries end only when the application is removed; the death of an executor does
 //! not remove its entry, that is the point of the service (`ExternalShuffleBlockResolver`).
 //! Called by `handler` (register, local dirs, look-ups) and `app` (start, drain).
