@@ -1,3 +1,5 @@
+//! What the report says of goals met, missed and not measured.
+
 use super::{all_met, markdown, number, table};
 use crate::measure::{Goal, Measure, Outcome, Unit};
 use crate::rows::ALL;
