@@ -18,7 +18,7 @@ from .waiting import wait_for
 MAX_EXECUTORS = 2
 _PACKAGE_ROOT = Path(__file__).resolve().parent.parent
 _SMALL_JVM = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1"
-_EXECUTORS_LIMIT_S = 60.0
+_EXECUTORS_LIMIT_S = 120.0
 
 #: Small and quick, on 127.0.0.1, with an event log that is easy to read.
 _BASE = {

@@ -29,9 +29,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from . import venv
-from .processes import Child, stop_on_signals
+from .processes import Child, Stopped, stop_on_signals
 
-_START_LIMIT_S = 60.0
+_START_LIMIT_S = 120.0
 _WORKER_CORES = 6  # more than the machine may have: executors mostly wait
 _JVM_OPTIONS = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Xshare:auto"
 
@@ -148,4 +148,7 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except Stopped:
+        sys.exit(130)

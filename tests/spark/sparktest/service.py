@@ -20,7 +20,7 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 
 from . import venv, versions
-from .processes import Child, answers, free_port, stop_on_signals
+from .processes import Child, Stopped, answers, free_port, stop_on_signals
 from .waiting import wait_for
 
 ALLOWED = "java, java:VERSION, daemon:BINARY, at:PORT"
@@ -210,4 +210,7 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except Stopped:
+        sys.exit(130)

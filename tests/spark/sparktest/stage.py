@@ -24,7 +24,7 @@ from .processes import Stopped, stop_on_signals
 from .service import Service
 from .waiting import WaitedTooLong
 
-_STORY_LIMIT_S = 240
+_STORY_LIMIT_S = 280
 
 
 class Stage:
