@@ -115,8 +115,12 @@ def main() -> int:
     if unknown:
         say(f"not in versions.txt: {', '.join(unknown)}; allowed: {', '.join(versions.all_versions())}, all")
         return 2
-    for version in wanted:
-        print(spark_home(version), flush=True)
+    try:
+        for version in wanted:
+            print(spark_home(version), flush=True)
+    except RuntimeError as error:
+        say(str(error))
+        return 1
     return 0
 
 
