@@ -5,6 +5,7 @@ asks the kernel to be ended when its parent dies. The kernel ties that to the pa
 start children from the main thread only.
 """
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -69,8 +70,10 @@ class Child:
         return self._process.stdout
 
     def alive(self) -> bool:
-        """Whether the process still runs."""
-        return self._process.poll() is None
+        """Whether the process still runs. One that ended keeps its id until `kill` has collected it."""
+        if self._process.returncode is not None:
+            return False
+        return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
 
     def text(self) -> str:
         """What it has written to its log so far; not what another child wrote there before."""
@@ -82,38 +85,36 @@ class Child:
         def look() -> str | None:
             value = found(self.text())
             if not value and not self.alive():
-                raise RuntimeError(f"{self.name} ended with {self._process.returncode}:\n{self._tail()}")
+                raise RuntimeError(f"{self.name} ended with {self.kill()}:\n{self._tail()}")
             return value
 
         return wait_for(look, limit_s, f"{self.name}: {what}")
 
     def wait(self, limit_s: float) -> int:
-        """Waits until it has ended by itself. Returns the exit code."""
-        try:
-            return self._process.wait(limit_s)
-        except subprocess.TimeoutExpired:
-            raise WaitedTooLong(f"waited {limit_s:.0f} s in vain for {self.name} to end") from None
+        """Waits until it has ended by itself, then ends what it left behind. Returns the exit code."""
+        wait_for(lambda: not self.alive(), limit_s, f"{self.name} to end")
+        return self.kill()
 
     def terminate(self, grace_s: float = 10) -> int:
         """SIGTERM to the process, then SIGKILL to its whole group. Returns the exit code."""
         if self.alive():
-            self._process.terminate()
-            try:
-                self._process.wait(grace_s)
-            except subprocess.TimeoutExpired:
-                pass
+            os.kill(self.pid, signal.SIGTERM)
+            with contextlib.suppress(WaitedTooLong):
+                wait_for(lambda: not self.alive(), grace_s, f"{self.name} to end")
         return self.kill()
 
     def kill(self) -> int:
-        """SIGKILL to the whole process group. Returns the exit code; safe to call again."""
-        try:
-            os.killpg(self.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
-        code = self._process.wait()
+        """SIGKILL to the whole process group. Returns the exit code; safe to call again.
+
+        The id is still the process' own then: only the call below that collects it sets it free.
+        """
+        if self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.pid, signal.SIGKILL)
+            self._process.wait()
         if self._process.stdout is not None:
             self._process.stdout.close()
-        return code
+        return self._process.returncode
 
     def _tail(self) -> str:
         return "\n".join(self.text().splitlines()[-20:])
