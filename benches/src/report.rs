@@ -73,7 +73,7 @@ pub fn table(lines: &[Line]) -> String {
 pub fn floors(floors: &[Floor]) -> String {
     let mut out = String::from(
         "The kernel alone, in the same run: bare loops over one loopback connection, no server around them. A server that \
-         sends files cannot cost less; goals in µs or CPU s/GB are to be read beside these.\n\n\
+         sends files cannot cost less; goals in µs or CPU s/GB are to be read beside these. Where the time goes in rows that miss a goal: [PROFILES.md](PROFILES.md).\n\n\
          | bare loop | CPU of the sending thread | |\n| --- | --- | --- |\n",
     );
     for floor in floors {

@@ -38,9 +38,14 @@ enum RowKind {
     Throughput(throughput::Spec),
     Memory,
     Streams,
-    Registrations { connect_each: bool },
+    Registrations {
+        connect_each: bool,
+    },
     Start,
-    Cold,
+    Cold {
+        /// Whether the cold reads come as fast as they are answered.
+        flood: bool,
+    },
     Spark,
 }
 
@@ -99,7 +104,7 @@ impl Bench {
             RowKind::Streams => streams::run(self).await,
             RowKind::Registrations { connect_each } => registrations::run(self, connect_each).await,
             RowKind::Start => registrations::run_start(self).await,
-            RowKind::Cold => cold::run(self).await,
+            RowKind::Cold { flood } => cold::run(self, flood).await,
             RowKind::Spark => spark::run(self).await,
         }
     }

@@ -2,11 +2,13 @@
 //! time limits. Owns the socket; knows nothing of chunk order or payloads (those are in `exchange` and `requests`).
 //! Used by tests and by the load generator.
 
+use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use protocol::message::{Message, StreamChunkId};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use rustix::net::RecvFlags;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -54,6 +56,7 @@ pub struct Connection {
     options: Options,
     inbound: Inbound,
     outbound: Vec<u8>,
+    discarded: Vec<u8>,
     request_id_last: i64,
 }
 
@@ -82,6 +85,7 @@ impl Connection {
             options,
             inbound,
             outbound: Vec::new(),
+            discarded: Vec::new(),
             request_id_last: 0,
         })
     }
@@ -262,7 +266,16 @@ impl Connection {
     ) -> Result<(), Error> {
         let (peer, limit) = (self.peer, self.options.silence_time_max);
         while self.inbound.drain(exchange)? == Flow::More {
-            let received = timeout(limit, self.socket.read(self.inbound.space()))
+            let discards = exchange.discards();
+            let body_left = self.inbound.body_left().filter(|_| discards);
+            let read = async {
+                match body_left {
+                    Some(left) => discard(&self.socket, left, &mut self.discarded).await,
+                    None if discards => self.socket.read(self.inbound.header_space()).await,
+                    None => self.socket.read(self.inbound.space()).await,
+                }
+            };
+            let received = timeout(limit, read)
                 .await
                 .map_err(|_| Error::TimedOut {
                     peer,
@@ -276,11 +289,37 @@ impl Connection {
                     in_frame: self.inbound.in_frame(),
                 });
             }
-            self.inbound.filled(received);
+            if body_left.is_none() {
+                self.inbound.filled(received);
+            } else if self.inbound.skipped(received as u64, exchange)? == Flow::Done {
+                break;
+            }
         }
         Ok(())
     }
 }
+
+/// Has the kernel drop up to `left` bytes from the socket; `room` only says how many, nothing is written to it.
+async fn discard(socket: &TcpStream, left: u64, room: &mut Vec<u8>) -> io::Result<usize> {
+    let want = usize::try_from(left).map_or(DISCARD_BYTES, |left| left.min(DISCARD_BYTES));
+    if room.len() < want {
+        *room = vec![0; want];
+    }
+    let room = room.get_mut(..want).unwrap_or_default();
+    loop {
+        socket.readable().await?;
+        let taken = socket.try_io(Interest::READABLE, || {
+            Ok(rustix::net::recv(socket, &mut *room, RecvFlags::TRUNC)?.1)
+        });
+        match taken {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            other => return other,
+        }
+    }
+}
+
+/// Most bytes of one discarding read.
+const DISCARD_BYTES: usize = 4 << 20;
 
 /// An exchange said that it was done and has nothing: a bug of this crate, reported rather than panicked about.
 #[cold]

@@ -14,7 +14,7 @@ pub struct Piece<'a> {
     pub offset: u64,
     /// Length of the whole body.
     pub total: u64,
-    /// The bytes; empty only when the whole body is.
+    /// The bytes; empty when the whole body is, and in the last piece of a body that was discarded.
     pub bytes: &'a [u8],
 }
 
@@ -79,6 +79,28 @@ impl Decoder {
     /// Whether the bytes so far end inside a body.
     pub(crate) fn in_body(&self) -> bool {
         self.body.is_some()
+    }
+
+    /// Bytes of the body that are still to come.
+    pub(crate) fn body_left(&self) -> Option<u64> {
+        self.body.map(|body| body.total - body.offset)
+    }
+
+    /// Takes note of body bytes that nobody will see. The body's last piece is an event, without bytes.
+    pub(crate) fn skip(&mut self, bytes: u64) -> Option<Event<'static>> {
+        let body = self.body?;
+        let offset = body.offset.saturating_add(bytes).min(body.total);
+        self.body = (offset < body.total).then_some(Body { offset, ..body });
+        let piece = Piece {
+            offset,
+            total: body.total,
+            bytes: &[],
+        };
+        match (self.body, body.chunk) {
+            (Some(_), _) => None,
+            (None, Some(id)) => Some(Event::ChunkPiece { id, piece }),
+            (None, None) => Some(Event::StreamPiece(piece)),
+        }
     }
 
     /// The next event at the front of `buffer`.

@@ -17,6 +17,12 @@ pub trait ChunkSink {
     /// A part of a chunk. Parts of one chunk come in order and without parts of others between them.
     fn piece(&mut self, id: StreamChunkId, piece: Piece<'_>);
 
+    /// Whether the bytes of the chunk that is under way, or comes next, need not be seen. The kernel then discards them
+    /// where it can (`MSG_TRUNC`, tcp(7)); the chunk's last piece still comes, empty. For measurements.
+    fn discards(&self) -> bool {
+        false
+    }
+
     /// The service could not serve this chunk.
     fn failed(&mut self, id: StreamChunkId, text: &str) {
         let _ = (id, text);
@@ -113,6 +119,10 @@ impl<'s, S: ChunkSink + ?Sized> Chunks<'s, S> {
 }
 
 impl<S: ChunkSink + ?Sized> Exchange for Chunks<'_, S> {
+    fn discards(&self) -> bool {
+        self.sink.discards()
+    }
+
     #[inline]
     fn on_event(&mut self, event: Event<'_>) -> Result<Flow, Violation> {
         match event {

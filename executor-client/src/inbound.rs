@@ -17,6 +17,11 @@ pub(crate) enum Flow {
 pub(crate) trait Exchange {
     /// Takes one event.
     fn on_event(&mut self, event: Event<'_>) -> Result<Flow, Violation>;
+
+    /// Whether nobody wants to see the bytes of the body that is under way, or comes next.
+    fn discards(&self) -> bool {
+        false
+    }
 }
 
 /// A buffer that is filled at its end and drained at its front.
@@ -70,6 +75,33 @@ impl Inbound {
         self.end = (self.end + bytes).min(self.buffer.len());
     }
 
+    /// As [`space`](Self::space), but with room for the next header only, so that a body after it stays in the socket.
+    pub(crate) fn header_space(&mut self) -> &mut [u8] {
+        let have = self.end - self.start;
+        let most = self.needed.saturating_sub(have).max(HEADER_BYTES);
+        let space = self.space();
+        let most = most.min(space.len());
+        space.get_mut(..most).unwrap_or_default()
+    }
+
+    /// Bytes of a body that are still in the socket, if nothing else is to be read before them.
+    pub(crate) fn body_left(&self) -> Option<u64> {
+        self.decoder.body_left().filter(|_| self.start == self.end)
+    }
+
+    /// Tells that so many bytes of the body were discarded.
+    pub(crate) fn skipped<X: Exchange>(
+        &mut self,
+        bytes: u64,
+        exchange: &mut X,
+    ) -> Result<Flow, Violation> {
+        let Some(event) = self.decoder.skip(bytes) else {
+            return Ok(Flow::More);
+        };
+        self.needed = 1;
+        exchange.on_event(event)
+    }
+
     /// Gives events to `exchange` until it has its answer or the bytes run out.
     pub(crate) fn drain<X: Exchange>(&mut self, exchange: &mut X) -> Result<Flow, Violation> {
         loop {
@@ -90,6 +122,9 @@ impl Inbound {
         }
     }
 }
+
+/// A chunk's header and a little of its body, which the decoder wants to see with it.
+const HEADER_BYTES: usize = 32;
 
 #[cfg(test)]
 mod tests;

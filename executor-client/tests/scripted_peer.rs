@@ -11,7 +11,9 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use executor_client::{Connection, Error, Options, Piece, StreamChunkId, StreamHandle, Violation};
+use executor_client::{
+    ChunkSink, Connection, Error, Options, Piece, StreamChunkId, StreamHandle, Violation,
+};
 use protocol::frame::{FRAME_BYTES_MAX, Split, split};
 use protocol::message::Message;
 use protocol::shuffle::{BlockTransferMessage, FetchShuffleBlocks, RegisterExecutor};
@@ -331,5 +333,65 @@ async fn raw_bytes_go_out_as_they_are_and_closing_is_waited_for() {
     .await;
     connection.send_raw(b"\xff\xfe\x00ab").await.unwrap();
     assert_eq!(connection.closed().await.unwrap().len(), 1);
+    peer.await.unwrap();
+}
+
+/// Wants every other chunk only.
+#[derive(Default)]
+struct EveryOther {
+    ended: Vec<i32>,
+    seen: Vec<u8>,
+    failed: Vec<i32>,
+}
+
+impl ChunkSink for EveryOther {
+    fn piece(&mut self, id: StreamChunkId, piece: Piece<'_>) {
+        if id.chunk_index % 2 == 1 {
+            self.seen.extend_from_slice(piece.bytes);
+        }
+        if piece.is_last() {
+            self.ended.push(id.chunk_index);
+        }
+    }
+
+    fn discards(&self) -> bool {
+        (self.ended.len() + self.failed.len()).is_multiple_of(2)
+    }
+
+    fn failed(&mut self, id: StreamChunkId, _text: &str) {
+        self.failed.push(id.chunk_index);
+    }
+}
+
+#[tokio::test]
+async fn chunks_that_nobody_wants_are_discarded_and_the_others_arrive_whole() {
+    let bodies: Vec<Vec<u8>> = [900_000, 300_000, 0, 70_000, 5, 100_000]
+        .iter()
+        .map(|bytes| (0..*bytes).map(|i: u32| (i % 253) as u8).collect())
+        .collect();
+    let sent = bodies.clone();
+    let id = |chunk_index| StreamChunkId {
+        stream_id: 3,
+        chunk_index,
+    };
+    let (mut connection, peer) = with_peer(move |mut peer| async move {
+        for _ in 0..7 {
+            peer.request().await;
+        }
+        for (index, body) in (0..).zip(&sent) {
+            let id = id(index);
+            peer.send(&[Message::ChunkFetchSuccess { id, body }]).await;
+        }
+        let error = "x".repeat(200).into();
+        peer.send(&[Message::ChunkFetchFailure { id: id(6), error }])
+            .await;
+    })
+    .await;
+    let mut sink = EveryOther::default();
+    let report = connection.fetch_chunks(3, 0, 7, &mut sink).await.unwrap();
+    assert_eq!(report.byte_count, 1_370_005);
+    assert_eq!(sink.ended, [0, 1, 2, 3, 4, 5]);
+    assert_eq!(sink.failed, [6]);
+    assert!(sink.seen == [&bodies[1][..], &bodies[3], &bodies[5]].concat());
     peer.await.unwrap();
 }

@@ -22,8 +22,19 @@ pub fn control() -> std::io::Result<Runtime> {
         .enable_all()
         .thread_name("disk")
         .max_blocking_threads(BLOCKING_THREADS_MAX)
+        .on_thread_start(yield_to_workers)
         .build()
 }
+
+/// Hot blocks go before cold ones also when processors are short: the threads that bring in cold ones
+/// are nicer than the workers (on Linux the value is the thread's own, sched(7)).
+fn yield_to_workers() {
+    if let Err(error) = rustix::process::nice(DISK_NICE) {
+        tracing::debug!(%error, "cannot lower the priority of a disk's thread");
+    }
+}
+
+const DISK_NICE: i32 = 5;
 
 /// Threads that serve connections.
 #[derive(Debug)]

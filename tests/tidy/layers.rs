@@ -102,7 +102,7 @@ const RULES: &[Rule] = &[
     Rule {
         within: &["executor-client/src"],
         except: &[],
-        absent: &["shuffle_daemon", "std::fs", "rustix"],
+        absent: &["shuffle_daemon", "std::fs", "rustix::fs"],
         allowed: &[],
         reason: "the client knows the wire, not the daemon or its files",
     },

@@ -92,7 +92,7 @@ fn machine_words_are_seen() {
     for line in [
         "see https://spark.apache.org/docs",
         "spark://host:7077",
-        "{base}/work/x",
+        "{base}/deep/x",
         "a/home/b",
         "/tmp/x",
     ] {

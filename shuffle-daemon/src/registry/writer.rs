@@ -5,11 +5,13 @@
 //! served from memory, said to be so, and written once the store works again.
 
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
+use tokio::sync::oneshot::error::TryRecvError;
 use tracing::Span;
 
 use super::store::Keeper;
@@ -17,6 +19,8 @@ use super::{Error, LocalDir, Registration, Registry};
 
 /// Registrations that share a transaction at most.
 const BATCH_MAX: usize = 1024;
+/// How long to look before sleeping; a wake-up costs about a fifth of it.
+const LOOK: Duration = Duration::from_micros(60);
 /// Quiet time after which the store is put in order.
 const QUIET: Duration = Duration::from_secs(1);
 
@@ -38,6 +42,8 @@ struct Request {
 pub struct Handle {
     requests: Sender<Request>,
     registry: Arc<Registry>,
+    /// Set by the writer while registrations come one right after another.
+    rapid: Arc<AtomicBool>,
 }
 
 impl Handle {
@@ -58,8 +64,22 @@ impl Handle {
             span: Span::current(),
         };
         self.requests.send(request).map_err(|_| Gone)?;
-        Ok(answer.await.map_err(|_| Gone)?)
+        Ok(answered(answer, &self.rapid).await?)
     }
+}
+
+/// Waits for the writer. While registrations come one right after another it answers sooner than this
+/// thread could be woken, so the answer is looked for first; other connections go on meanwhile.
+async fn answered(mut answer: oneshot::Receiver<()>, rapid: &AtomicBool) -> Result<(), Gone> {
+    let began = Instant::now();
+    while rapid.load(Ordering::Relaxed) && began.elapsed() < LOOK {
+        match answer.try_recv() {
+            Ok(()) => return Ok(()),
+            Err(TryRecvError::Closed) => return Err(Gone),
+            Err(TryRecvError::Empty) => tokio::task::yield_now().await,
+        }
+    }
+    answer.await.map_err(|_| Gone)
 }
 
 /// The writer's thread and the means to reach it.
@@ -72,12 +92,14 @@ pub struct Writer {
 impl Writer {
     pub(super) fn start(registry: Arc<Registry>, store: Option<Keeper>) -> Self {
         let (requests, receiver) = channel();
-        let table = Arc::clone(&registry);
-        let thread = std::thread::spawn(move || run(&table, store, &receiver));
-        Self {
-            handle: Handle { requests, registry },
-            thread,
-        }
+        let rapid = Arc::new(AtomicBool::new(false));
+        let handle = Handle {
+            requests,
+            registry: Arc::clone(&registry),
+            rapid: Arc::clone(&rapid),
+        };
+        let thread = std::thread::spawn(move || run(&registry, store, &receiver, &rapid));
+        Self { handle, thread }
     }
 
     /// A sender.
@@ -101,9 +123,30 @@ impl Writer {
     }
 }
 
-fn run(registry: &Registry, mut store: Option<Keeper>, requests: &Receiver<Request>) {
+/// The next request. While they come one right after another, it is looked for without sleeping,
+/// which would cost more than the registration itself.
+fn next(requests: &Receiver<Request>, rapid: &AtomicBool) -> Result<Request, RecvTimeoutError> {
+    let began = Instant::now();
+    while rapid.load(Ordering::Relaxed) && began.elapsed() < LOOK {
+        match requests.try_recv() {
+            Ok(request) => return Ok(request),
+            Err(mpsc::TryRecvError::Empty) => std::thread::yield_now(),
+            Err(mpsc::TryRecvError::Disconnected) => return Err(RecvTimeoutError::Disconnected),
+        }
+    }
+    let request = requests.recv_timeout(QUIET);
+    rapid.store(began.elapsed() < LOOK, Ordering::Relaxed);
+    request
+}
+
+fn run(
+    registry: &Registry,
+    mut store: Option<Keeper>,
+    requests: &Receiver<Request>,
+    rapid: &AtomicBool,
+) {
     loop {
-        let first = match requests.recv_timeout(QUIET) {
+        let first = match next(requests, rapid) {
             Ok(request) => Some(request),
             Err(RecvTimeoutError::Timeout) => None,
             Err(RecvTimeoutError::Disconnected) => break,
