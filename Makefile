@@ -5,7 +5,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-builtin-rules --no-print-directory
-.PHONY: help build demo test test-matrix vectors bench bench-micro check fmt clippy doc deny tidy advisories fuzz clean
+.PHONY: help build static image demo test test-matrix vectors bench bench-micro check fmt clippy doc deny tidy advisories fuzz clean
 
 # Python environments with Spark (460 MB each) and cargo tools: outside the tree, so that a fresh clone finds them.
 override SHUFFLE_CACHE := $(abspath $(or $(SHUFFLE_CACHE),$(HOME)/.cache/shuffle-daemon))
@@ -16,7 +16,10 @@ override SHUFFLE_VECTORS := $(abspath $(SHUFFLE_VECTORS))
 export SHUFFLE_VECTORS
 endif
 
-DAEMON := $(abspath $(or $(CARGO_TARGET_DIR),target))/release/shuffle-daemon
+TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
+HOST := $(shell uname -m)-unknown-linux-gnu
+VERSION := $(shell sed -nE 's/^version = "(.*)"/\1/p' Cargo.toml | head -1)
+DAEMON := $(TARGET)/release/shuffle-daemon
 LOADGEN := $(dir $(DAEMON))loadgen
 # The tests run what is shipped, and do not build it again.
 TEST := SHUFFLE_DAEMON=$(DAEMON) cargo test --workspace --no-fail-fast
@@ -35,6 +38,16 @@ help: ## List the targets
 build: ## Build the daemon: target/release/shuffle-daemon
 	@.ci/need rust cc
 	cargo build --release --package shuffle-daemon
+
+# A static program; flags of an explicit target do not reach build scripts. Paths of this machine are left out of it.
+static:
+	@.ci/need rust cc
+	RUSTFLAGS='-C target-feature=+crt-static --remap-path-prefix=$(CURDIR)=. --remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=cargo' \
+		cargo build --locked --profile image --target $(HOST) --package shuffle-daemon
+
+image: static ## Make the image without a container daemon: target/shuffle-daemon.tar
+	@.ci/need python
+	python3 daemonset/image/build.py $(TARGET)/$(HOST)/image/shuffle-daemon shuffle-daemon:$(VERSION) $(TARGET)/shuffle-daemon.tar
 
 demo: build ## See a Spark job lose all executors and get them back (under 2 minutes)
 	@.ci/need java python

@@ -13,6 +13,8 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use crate::admin::Admin;
+use crate::cleanup::keeper::Keeper;
+use crate::cleanup::remove::{Keep, Pace, Remover};
 use crate::config::Config;
 use crate::disk::buffer::{Budget, BufferPool};
 use crate::disk::device::Devices;
@@ -21,13 +23,15 @@ use crate::handler::Service;
 use crate::index::cache::IndexCache;
 use crate::index::map_output::Files;
 use crate::index::resolver::Index;
+use crate::k8s::admission::Admission;
+use crate::k8s::api::ApiServer;
 use crate::net::connection::Worker;
 use crate::net::in_flight::InFlight;
 use crate::net::inbound::{InboundPool, LargeFrames};
 use crate::net::listener::{self, Acceptor, Seat};
 use crate::registry::{Registry, Writer};
 use crate::runtime::Workers;
-use crate::streams;
+use crate::{k8s, sidecar, streams};
 
 /// How often entries of removed files leave the index cache, and histograms are tidied.
 const SWEEP: Duration = Duration::from_secs(5);
@@ -44,6 +48,7 @@ pub struct App {
     admin: Arc<Admin>,
     admin_listener: TcpListener,
     drain: CancellationToken,
+    keeper: Option<Keeper>,
 }
 
 impl App {
@@ -52,7 +57,7 @@ impl App {
     ///
     /// # Errors
     /// When a directory or a port cannot be had. The text says which, and what would do.
-    pub fn build(config: Config, prometheus: PrometheusHandle) -> anyhow::Result<Self> {
+    pub async fn build(config: Config, prometheus: PrometheusHandle) -> anyhow::Result<Self> {
         let limits = config.limits.clone();
         let descriptors = raise_descriptor_limit();
         let roots = Arc::new(Roots::open(&config.roots)?);
@@ -61,6 +66,7 @@ impl App {
             limits.clone(),
             config.state_dir.as_deref(),
         )?;
+        let (admission, keeper) = kubernetes(&config, &registry, &writer).await?;
         let devices = Arc::new(Devices::new(
             Handle::current(),
             limits.cold_reads_per_disk,
@@ -79,6 +85,7 @@ impl App {
         let service = Arc::new(Service {
             index: Arc::new(Index { registry, cache }),
             writer: writer.handle(),
+            admission,
             streams: Arc::new(streams::Shared::new(random_id()?, limits.clone())),
             blocks_per_stream: limits.blocks_per_stream,
         });
@@ -118,6 +125,7 @@ impl App {
             admin,
             admin_listener,
             drain,
+            keeper,
         })
     }
 
@@ -132,12 +140,12 @@ impl App {
         ))
     }
 
-    /// Serves until `stop` is cancelled, then lets replies in flight finish within the drain
+    /// Serves until `stop` says so, then lets replies in flight finish within the drain
     /// timeout.
     ///
     /// # Errors
     /// When a part that the daemon cannot do without has died.
-    pub async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
+    pub async fn run(self, stop: Stop) -> anyhow::Result<()> {
         let Self {
             config,
             service,
@@ -148,15 +156,17 @@ impl App {
             admin,
             admin_listener,
             drain,
+            keeper,
         } = self;
         let ready = Arc::clone(&admin.ready);
         let prometheus = admin.prometheus.clone();
         let admin_task = tokio::spawn(admin.run(admin_listener));
+        let keeper_task = keeper.map(|keeper| tokio::spawn(keeper.run()));
         ready.store(true, Ordering::Relaxed);
         let died = tokio::select! {
             () = acceptor.run(listener) => "the accept loop",
             () = keep_house(&service, &writer, &prometheus) => "the registry's writer",
-            () = stop.cancelled() => "",
+            () = stopped(&stop, &config, &service) => "",
         };
         // The listener is closed: new connections are refused, Spark tries again elsewhere or later.
         ready.store(false, Ordering::Relaxed);
@@ -175,6 +185,11 @@ impl App {
         drop(acceptor);
         workers.finish();
         admin_task.abort();
+        if let Some(task) = keeper_task {
+            // It holds a handle of the writer; a removal that is under way is found again.
+            task.abort();
+            let _ = task.await;
+        }
         drop(service);
         if !died.is_empty() {
             bail!("{died} has died; this is a bug");
@@ -183,6 +198,84 @@ impl App {
         tracing::info!("drained");
         Ok(())
     }
+}
+
+/// What signals say.
+#[derive(Debug, Clone, Default)]
+pub struct Stop {
+    /// Cancelled by the first.
+    pub once: CancellationToken,
+    /// Cancelled by the second.
+    pub again: CancellationToken,
+}
+
+/// Returns when the daemon is to stop: at once when it is told, or as a sidecar when its blocks
+/// are needed no more.
+async fn stopped(stop: &Stop, config: &Config, service: &Service) {
+    stop.once.cancelled().await;
+    if let Some(limits) = &config.sidecar {
+        tracing::info!(
+            ?limits,
+            "the executor has gone; its map outputs are served on"
+        );
+        let over = sidecar::linger(&service.index.registry, limits, &stop.again).await;
+        tracing::info!(?over, "the sidecar ends");
+    }
+}
+
+/// Starts watching Pods, if Kubernetes is to be used, and prepares clean-up.
+async fn kubernetes(
+    config: &Config,
+    registry: &Arc<Registry>,
+    writer: &Writer,
+) -> anyhow::Result<(Option<Admission>, Option<Keeper>)> {
+    let Some(options) = &config.kubernetes else {
+        tracing::info!(
+            "without Kubernetes: whoever reaches the port may register directories below the roots, and only RemoveBlocks removes files"
+        );
+        return Ok((None, None));
+    };
+    let roots = registry.roots();
+    if options.cleanup && !options.dry_run {
+        for root in 0..roots.len() {
+            roots.check_writable(root).with_context(|| format!(
+                "clean-up may not write in --root {}: executors' files can be removed by their user (185 in Spark's images), by members of the group 0, or with the capability DAC_OVERRIDE; run the daemon so, or with --cleanup false",
+                roots.path(root, "")
+            ))?;
+        }
+    }
+    let api = ApiServer::new(
+        options.kubeconfig.as_deref(),
+        &options.node,
+        options.pod_selector.as_deref(),
+        &options.namespaces,
+    )
+    .await
+    .context("configure the client of the Kubernetes API")?;
+    let (pods, reach) = k8s::start(&api);
+    let admission = Admission::new(
+        pods.clone(),
+        reach.clone(),
+        api.clone(),
+        options.when_unreachable,
+    );
+    let keep = Keep {
+        rdd_blocks: config.keep_rdd_blocks,
+    };
+    let pace = Pace {
+        files: config.limits.removal_files_per_second as u64,
+        bytes: config.limits.removal_bytes_per_second as u64,
+    };
+    let keeper = options.cleanup.then(|| {
+        Keeper::new(
+            Arc::clone(registry),
+            writer.handle(),
+            Remover::new(Arc::clone(roots), keep, pace),
+            (pods, reach, api),
+            options,
+        )
+    });
+    Ok((Some(admission), keeper))
 }
 
 /// Periodic work; returns only when the registry's writer has died.

@@ -6,6 +6,7 @@
 
 mod cli;
 mod file;
+mod kubernetes;
 mod limits;
 mod spark;
 mod units;
@@ -28,6 +29,60 @@ pub enum LogFormat {
     Text,
     /// One JSON object a line.
     Json,
+}
+
+/// What to do with registrations while the API server cannot be asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WhenUnreachable {
+    /// Take them; nothing is deleted meanwhile.
+    Accept,
+    /// Refuse them; Spark restarts such executors.
+    Refuse,
+}
+
+/// Whether to use the Kubernetes API.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum UseKubernetes {
+    /// In a Pod, or with `--kubeconfig`.
+    Auto,
+    /// Always.
+    On,
+    /// Never.
+    Off,
+}
+
+/// How to use the Kubernetes API.
+#[derive(Debug, Clone)]
+pub struct Kubernetes {
+    /// A kubeconfig; None: the Pod's service account.
+    pub kubeconfig: Option<PathBuf>,
+    /// Name of this node, as its object is called.
+    pub node: String,
+    /// Label selector of Pods, beside Spark's labels.
+    pub pod_selector: Option<String>,
+    /// Namespaces to look at; empty: all.
+    pub namespaces: Vec<String>,
+    /// Registrations without an API server.
+    pub when_unreachable: WhenUnreachable,
+    /// Whether anything is removed.
+    pub cleanup: bool,
+    /// Say what would be removed, and remove nothing.
+    pub dry_run: bool,
+    /// How long a sign must hold before anything is removed.
+    pub grace: Duration,
+    /// How long an application whose driver is no Pod may be idle.
+    pub outside_driver_ttl: Duration,
+}
+
+/// How long to stay when the executor beside has gone.
+#[derive(Debug, Clone, Copy)]
+pub struct Sidecar {
+    /// Without a fetch.
+    pub linger_idle: Duration,
+    /// In any case; less than the Pod's termination grace period.
+    pub linger_max: Duration,
 }
 
 /// A setting that cannot be used. The text names the key, the value and what is allowed.
@@ -63,6 +118,11 @@ pub enum Error {
         /// What is wrong.
         reason: String,
     },
+    /// Kubernetes without a node.
+    #[error(
+        "no node name: give --node-name or the environment variable NODE_NAME (in a Pod: fieldRef spec.nodeName), or --kubernetes off"
+    )]
+    NoNode,
     /// No directory to serve from.
     #[error(
         "no root directory: give --root DIR (repeatable) with the directories below which executors keep their local directories, or spark.local.dir"
@@ -101,6 +161,12 @@ pub struct Config {
     pub drain_timeout: Duration,
     /// Bounds on everything that a peer can make the daemon hold.
     pub limits: Limits,
+    /// The Kubernetes API; None: not used.
+    pub kubernetes: Option<Kubernetes>,
+    /// Beside one executor, in its Pod.
+    pub sidecar: Option<Sidecar>,
+    /// `spark.shuffle.service.fetch.rdd.enabled`: RDD blocks are served, so they are kept with map outputs (false).
+    pub keep_rdd_blocks: bool,
     /// Look of the log.
     pub log_format: LogFormat,
     /// Filter of the log, as of `tracing_subscriber::EnvFilter`.
@@ -165,6 +231,7 @@ impl Config {
                 .flag("spark.shuffle.service.db.enabled", true)
                 .unwrap_or(true)
         });
+        let kubernetes = kubernetes::read(&flags.kubernetes, &file.kubernetes)?;
         let port = spark.port()?;
         let any = |port| SocketAddr::from(([0, 0, 0, 0], port));
         Ok(Self {
@@ -191,6 +258,9 @@ impl Config {
                     units::duration("--drain-timeout", &text, units::SECOND)
                 })?,
             limits,
+            kubernetes,
+            sidecar: kubernetes::sidecar(&flags.kubernetes, &file.kubernetes)?,
+            keep_rdd_blocks: spark.flag("spark.shuffle.service.fetch.rdd.enabled", false)?,
             log_format: flags
                 .log_format
                 .or(file.log_format)

@@ -12,3 +12,4 @@ pub mod device;
 pub mod file;
 pub mod residency;
 pub mod roots;
+pub mod tree;

@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use crate::index::Blame;
 use crate::index::resolver::Index;
+use crate::k8s::admission::Admission;
 use crate::metrics;
 use crate::{registry, streams};
 
@@ -25,6 +26,8 @@ pub struct Service {
     pub index: Arc<Index>,
     /// The way to the registry's writer.
     pub writer: registry::Handle,
+    /// Who may register; None: everybody, with directories below the roots.
+    pub admission: Option<Admission>,
     /// What the connections' streams share.
     pub streams: Arc<streams::Shared>,
     /// Blocks of one stream at most.

@@ -16,19 +16,25 @@
 //!    cold ones after [`disk::device`]'s pool has brought them into the page cache.
 //!
 //! Around that: [`config`] (what the operator says), [`app`] (who owns what; start and drain),
-//! [`admin`] and [`metrics`] (what it shows), [`telemetry`] (log).
+//! [`admin`] and [`metrics`] (what it shows), [`telemetry`] (log). [`k8s`] knows the Pods, [`cleanup`] removes
+//! what nobody owns, [`prepare`] makes directories before either starts, [`sidecar`] stays when its
+//! executor has gone.
 
 #![forbid(unsafe_code)]
 
 pub mod admin;
 pub mod app;
+pub mod cleanup;
 pub mod config;
 pub mod disk;
 pub mod handler;
 pub mod index;
+pub mod k8s;
 pub mod metrics;
 pub mod net;
+pub mod prepare;
 pub mod registry;
 pub mod runtime;
+pub mod sidecar;
 pub mod streams;
 pub mod telemetry;

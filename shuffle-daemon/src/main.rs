@@ -6,11 +6,10 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use anyhow::Context;
-use shuffle_daemon::app::App;
-use shuffle_daemon::config::Config;
-use shuffle_daemon::{metrics, runtime, telemetry};
+use shuffle_daemon::app::{App, Stop};
+use shuffle_daemon::config::{Config, LogFormat};
+use shuffle_daemon::{metrics, prepare, runtime, telemetry};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio_util::sync::CancellationToken;
 
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
@@ -27,6 +26,14 @@ fn main() -> ExitCode {
 }
 
 fn run() -> anyhow::Result<()> {
+    let mut arguments = std::env::args_os().skip(1);
+    if arguments
+        .next()
+        .is_some_and(|first| first == "prepare-dirs")
+    {
+        telemetry::start("info", LogFormat::Auto).context("start the log")?;
+        return prepare::run(arguments);
+    }
     let config = Config::from_process()?;
     telemetry::start(&config.log, config.log_format).with_context(|| {
         format!(
@@ -44,7 +51,7 @@ fn run() -> anyhow::Result<()> {
     let control = runtime::control().context("start the runtime")?;
     let ended = control.block_on(async {
         let stop = stop_on_signals()?;
-        let app = App::build(config, prometheus)?;
+        let app = App::build(config, prometheus).await?;
         let (listen, metrics) = app.addresses()?;
         tracing::info!(%listen, %metrics, version = env!("CARGO_PKG_VERSION"), "serving");
         let mut out = std::io::stdout();
@@ -58,15 +65,19 @@ fn run() -> anyhow::Result<()> {
     ended
 }
 
-/// Cancelled by SIGTERM or SIGINT.
-fn stop_on_signals() -> anyhow::Result<CancellationToken> {
-    let stop = CancellationToken::new();
+/// By SIGTERM or SIGINT.
+fn stop_on_signals() -> anyhow::Result<Stop> {
+    let stop = Stop::default();
     for kind in [SignalKind::terminate(), SignalKind::interrupt()] {
         let mut signals = signal(kind).context("install a signal handler")?;
         let stop = stop.clone();
         tokio::spawn(async move {
-            signals.recv().await;
-            stop.cancel();
+            while signals.recv().await.is_some() {
+                if stop.once.is_cancelled() {
+                    stop.again.cancel();
+                }
+                stop.once.cancel();
+            }
         });
     }
     Ok(stop)

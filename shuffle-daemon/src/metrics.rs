@@ -47,6 +47,8 @@ macro_rules! handles {
             )+
             describe_counter(APP_BLOCKS, Unit::Count, "Blocks handed out, by application.");
             describe_counter(APP_BYTES, Unit::Bytes, "Bytes of blocks handed out, by application.");
+            describe_counter(API_REQUESTS, Unit::Count, "Requests to the API server beside the watch, by kind (get, list, event, version).");
+            describe_counter(CLEANUPS, Unit::Count, "Directories and applications removed by clean-up, by reason (driver_over, idle, requested, orphan, leftovers).");
             describe_counter(FAILURES, Unit::Count, "Requests that failed, by kind and by who is at fault (peer, node, bug).");
         }
     };
@@ -113,8 +115,39 @@ handles! {
     stores_set_aside: counter "shuffle_state_set_aside_total" [Count];
     /// Files deleted on RemoveBlocks.
     files_removed: counter "shuffle_files_removed_total" [Count];
+    /// 1 while the API server answers, else 0; without Kubernetes 0.
+    api_reachable: gauge "shuffle_kubernetes_api_reachable" [Count];
+    /// Events that the watch of Pods gave.
+    pod_events: counter "shuffle_kubernetes_pod_events_total" [Count];
+    /// Watches of Pods that ended by an error and were begun again.
+    watch_errors: counter "shuffle_kubernetes_watch_errors_total" [Count];
+    /// Registrations taken although the API server could not be asked.
+    registrations_unverified: counter "shuffle_registrations_unverified_total" [Count];
+    /// Executors registered from their directories and the API alone.
+    executors_discovered: counter "shuffle_executors_discovered_total" [Count];
+    /// Files removed by clean-up.
+    cleanup_files: counter "shuffle_cleanup_files_total" [Count];
+    /// Bytes on disk removed by clean-up.
+    cleanup_bytes: counter "shuffle_cleanup_bytes_total" [Bytes];
+    /// Directories that could not be removed; they are tried again.
+    cleanup_failures: counter "shuffle_cleanup_failures_total" [Count];
+    /// 1 while files are being removed, else 0.
+    cleanup_busy: gauge "shuffle_cleanup_busy" [Count];
     /// Connection tasks that panicked; each is a bug.
     panics: counter "shuffle_connection_panics_total" [Count];
+}
+
+const API_REQUESTS: &str = "shuffle_kubernetes_api_requests_total";
+const CLEANUPS: &str = "shuffle_cleanups_total";
+
+/// Requests to the API server of a kind. Not for hot paths.
+pub fn api_requests(kind: &'static str) -> Counter {
+    counter!(API_REQUESTS, "kind" => kind)
+}
+
+/// Removals for a reason. Not for hot paths.
+pub fn cleanups(reason: &'static str) -> Counter {
+    counter!(CLEANUPS, "reason" => reason)
 }
 
 const APP_BLOCKS: &str = "shuffle_app_block_transfer_blocks_total";

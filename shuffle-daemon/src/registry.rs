@@ -6,28 +6,32 @@
 //! not remove its entry, that is the point of the service (`ExternalShuffleBlockResolver`).
 //! Called by `handler` (register, local dirs, look-ups) and `app` (start, drain).
 
+mod app;
+mod change;
 mod executor;
 mod record;
 mod store;
 mod writer;
 
-use std::collections::HashMap;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::time::Instant;
 
 use dashmap::DashMap;
 
+pub use app::App;
 pub use executor::{Executor, FilePath, LocalDir};
 pub use store::Error as StoreError;
 pub use writer::{Gone, Handle, Writer};
 
+use change::Change;
+
 use crate::config::Limits;
 use crate::disk::roots::{Refused, Roots};
-use crate::metrics::AppMetrics;
 
 /// What an executor asks to have registered, unchecked.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Registration {
     /// Application id.
     pub app: String,
@@ -39,6 +43,25 @@ pub struct Registration {
     pub sub_dirs: i32,
     /// Class name of its shuffle manager; kept, never looked at.
     pub shuffle_manager: String,
+    /// The same directories as this node knows them; empty when the names are the same.
+    pub host_dirs: Vec<String>,
+    /// The Pod that was found to be the executor's.
+    pub pod: Option<PodRef>,
+    /// Taken while the API server could not be asked.
+    pub unverified: bool,
+}
+
+/// The Pod of an executor, as far as it must outlive the Pod.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PodRef {
+    /// Namespace of the Pod and its driver.
+    pub namespace: String,
+    /// UID of the Pod.
+    pub uid: String,
+    /// Name of the driver's Pod; empty when the executor has no owner.
+    pub driver_name: String,
+    /// UID of the driver's Pod.
+    pub driver_uid: String,
 }
 
 /// Why a registration is refused. The text is the RPC failure.
@@ -64,39 +87,6 @@ pub enum Error {
     Gone(#[from] Gone),
 }
 
-/// One application.
-#[derive(Debug)]
-pub struct App {
-    id: Arc<str>,
-    executors: RwLock<HashMap<Box<str>, Arc<Executor>>>,
-    metrics: AppMetrics,
-    shuffle_manager: OnceLock<Arc<str>>,
-}
-
-impl App {
-    /// The application id.
-    #[must_use]
-    pub fn id(&self) -> &Arc<str> {
-        &self.id
-    }
-
-    /// The text, shared if it is the application's usual one.
-    fn shuffle_manager(&self, text: &str) -> Arc<str> {
-        let usual = self.shuffle_manager.get_or_init(|| text.into());
-        if **usual == *text {
-            Arc::clone(usual)
-        } else {
-            text.into()
-        }
-    }
-
-    /// Handles of the application's counters.
-    #[must_use]
-    pub fn metrics(&self) -> &AppMetrics {
-        &self.metrics
-    }
-}
-
 /// The table of applications and executors.
 #[derive(Debug)]
 pub struct Registry {
@@ -105,6 +95,7 @@ pub struct Registry {
     next_number: AtomicU64,
     roots: Arc<Roots>,
     limits: Limits,
+    started: Instant,
 }
 
 impl Registry {
@@ -124,6 +115,7 @@ impl Registry {
             next_number: AtomicU64::new(0),
             roots,
             limits,
+            started: Instant::now(),
         });
         let store = match state_dir {
             Some(dir) => Some(store::Keeper::open(dir, |loaded| registry.load(loaded))?),
@@ -141,15 +133,28 @@ impl Registry {
     /// The executor, if it is registered.
     #[must_use]
     pub fn executor(&self, app: &str, executor: &str) -> Option<Arc<Executor>> {
-        let app = self.app(app)?;
-        let executors = app.executors.read().unwrap_or_else(PoisonError::into_inner);
-        executors.get(executor).cloned()
+        self.app(app)?.executor(executor)
     }
 
     /// The application, if any of its executors is registered.
     #[must_use]
     pub fn app(&self, app: &str) -> Option<Arc<App>> {
         self.apps.get(app).map(|entry| Arc::clone(&entry))
+    }
+
+    /// All applications.
+    #[must_use]
+    pub fn apps(&self) -> Vec<Arc<App>> {
+        self.apps
+            .iter()
+            .map(|entry| Arc::clone(entry.value()))
+            .collect()
+    }
+
+    /// The roots that registered directories lie below.
+    #[must_use]
+    pub fn roots(&self) -> &Arc<Roots> {
+        &self.roots
     }
 
     /// Registered executors.
@@ -205,49 +210,64 @@ impl Registry {
                 "limits.registration_bytes",
             );
         }
-        if self
-            .executor(&registration.app, &registration.executor)
-            .is_none()
-        {
-            let of_app = self.app(&registration.app).map_or(0, |app| {
-                app.executors
-                    .read()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .len()
-            });
-            if of_app >= limits.executors_per_app {
-                return too_much(
-                    "the number of the application's executors",
-                    limits.executors_per_app,
-                    "limits.executors_per_app",
-                );
-            }
-            if self.len() >= limits.executors {
-                return too_much(
-                    "the number of executors",
-                    limits.executors,
-                    "limits.executors",
-                );
-            }
-        }
+        self.check_count(registration)?;
+        let here = if registration.host_dirs.len() == registration.local_dirs.len() {
+            &registration.host_dirs
+        } else {
+            &registration.local_dirs
+        };
         registration
             .local_dirs
             .iter()
-            .map(|dir| Ok(LocalDir::new(dir, self.roots.locate(dir)?)))
+            .zip(here)
+            .map(|(dir, here)| Ok(LocalDir::new(dir, self.roots.locate(here)?)))
             .collect()
+    }
+
+    /// A new executor must have room; one that registers again has.
+    fn check_count(&self, registration: &Registration) -> Result<(), Error> {
+        let app = self.app(&registration.app);
+        if app
+            .as_ref()
+            .is_some_and(|app| app.executor(&registration.executor).is_some())
+        {
+            return Ok(());
+        }
+        let too_much = |what, limit, setting| {
+            Err(Error::TooMuch {
+                what,
+                limit,
+                setting,
+            })
+        };
+        let limits = &self.limits;
+        if app.is_some_and(|app| app.len() >= limits.executors_per_app) {
+            return too_much(
+                "the number of the application's executors",
+                limits.executors_per_app,
+                "limits.executors_per_app",
+            );
+        }
+        if self.len() >= limits.executors {
+            return too_much(
+                "the number of executors",
+                limits.executors,
+                "limits.executors",
+            );
+        }
+        Ok(())
     }
 
     /// Every registration, for writing a store anew.
     fn snapshot(&self) -> Vec<Registration> {
-        let apps: Vec<_> = self
-            .apps
-            .iter()
-            .map(|entry| Arc::clone(entry.value()))
-            .collect();
         let mut all = Vec::with_capacity(self.len());
-        for app in apps {
-            let executors = app.executors.read().unwrap_or_else(PoisonError::into_inner);
-            all.extend(executors.values().map(|executor| executor.registration()));
+        for app in self.apps() {
+            let executors = app.executors();
+            all.extend(
+                executors
+                    .iter()
+                    .map(|executor| executor.registration(&self.roots)),
+            );
         }
         all
     }
@@ -286,22 +306,14 @@ impl Registry {
         let number = self.next_number.fetch_add(1, Ordering::Relaxed);
         let app = self.app(&registration.app).unwrap_or_else(|| {
             let id: Arc<str> = registration.app.as_str().into();
-            let app = Arc::new(App {
-                id: Arc::clone(&id),
-                executors: RwLock::default(),
-                metrics: AppMetrics::new(&id),
-                shuffle_manager: OnceLock::new(),
-            });
+            let app = Arc::new(App::new(Arc::clone(&id), self.started));
             self.apps.insert(id, Arc::clone(&app));
             app
         });
+        app.touch();
         let id: Box<str> = registration.executor.as_str().into();
         let executor = Arc::new(Executor::new(Arc::clone(&app), number, registration, dirs));
-        let old = app
-            .executors
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(id, executor);
+        let old = app.insert(id, executor);
         match old {
             Some(old) => old.retire(),
             None => {
@@ -309,5 +321,36 @@ impl Registry {
                 crate::metrics::registered_executors().set(now as f64);
             }
         }
+    }
+
+    /// Makes a change visible. Only the writer calls this.
+    fn make(&self, change: Change, dirs: Vec<LocalDir>) {
+        match change {
+            Change::Put(registration) => self.publish(registration, dirs),
+            Change::RemoveExecutor { app, executor } => self.unpublish(&app, &executor),
+            Change::RemoveApp { app } => {
+                for executor in self
+                    .app(&app)
+                    .map(|app| app.executors())
+                    .unwrap_or_default()
+                {
+                    self.unpublish(&app, executor.id());
+                }
+            }
+        }
+    }
+
+    /// Forgets an executor. Only the writer calls this.
+    fn unpublish(&self, app: &str, executor: &str) {
+        let Some(known) = self.app(app) else { return };
+        let (Some(gone), left) = known.remove(executor) else {
+            return;
+        };
+        gone.retire();
+        if left == 0 {
+            self.apps.remove(app);
+        }
+        let now = self.executors.fetch_sub(1, Ordering::Relaxed) - 1;
+        crate::metrics::registered_executors().set(now as f64);
     }
 }

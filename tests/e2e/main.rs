@@ -14,4 +14,5 @@ mod limits;
 mod registration;
 mod requests;
 mod shutdown;
+mod sidecar;
 mod transcripts;

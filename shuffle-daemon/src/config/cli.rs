@@ -50,13 +50,17 @@ pub(super) struct Flags {
     pub(super) properties_file: Option<PathBuf>,
 
     /// A TOML file with these flags by name (listen, metrics_listen, root, state_dir,
-    /// properties_file, drain_timeout, log, log_format) and tables [spark] and [limits].
+    /// properties_file, drain_timeout, log, log_format) and tables
+    /// [spark], [limits] and [kubernetes] (the flags below by name).
     #[arg(long, value_name = "FILE", env = "SHUFFLE_DAEMON_CONFIG")]
     pub(super) config: Option<PathBuf>,
 
     /// Changes one limit; repeatable. Names and defaults are below.
     #[arg(long, value_name = "NAME=VALUE")]
     pub(super) limit: Vec<String>,
+
+    #[command(flatten)]
+    pub(super) kubernetes: super::kubernetes::KubernetesFlags,
 
     /// How long replies in flight may take after SIGTERM. Default: 20s.
     #[arg(long, value_name = "TIME", env = "SHUFFLE_DAEMON_DRAIN_TIMEOUT")]
@@ -78,7 +82,7 @@ spark.shuffle.service.index.cache.size (100m), spark.shuffle.service.db.enabled 
 spark.shuffle.maxChunksBeingTransferred (no limit), spark.shuffle.io.connectionTimeout \
 (spark.network.timeout, 120s), spark.shuffle.io.serverThreads (0: one for each core), \
 spark.shuffle.io.backLog (-1: the kernel's), spark.shuffle.io.receiveBuffer and .sendBuffer \
-(-1: the kernel's), spark.shuffle.io.enableTcpKeepAlive (false), spark.local.dir. \
+(-1: the kernel's), spark.shuffle.io.enableTcpKeepAlive (false), spark.shuffle.service.fetch.rdd.enabled (false: RDD blocks of executors that are gone are removed), spark.local.dir. \
 Others are listed as ignored at start.
 
 Limits (default), for --limit and [limits]: connections (20000), connections_per_address \
@@ -86,7 +90,7 @@ Limits (default), for --limit and [limits]: connections (20000), connections_per
 registration_bytes (64k), id_bytes (512), index_file_bytes (64m), frame_bytes (64m), large_frame_memory (256m), \
 blocks_per_stream (16777216), streams_per_connection (65536), stream_memory_per_connection \
 (64m), stream_memory (512m), reply_memory (64m), cold_reads_per_disk (8), \
-cold_reads_waiting_per_disk (4096). Sizes as in Spark: 64k, 100m, 1g.
+cold_reads_waiting_per_disk (4096), removal_files_per_second (5000), removal_bytes_per_second (8g). Sizes as in Spark: 64k, 100m, 1g.
 
 When it serves, the daemon prints one line: ready listen=ADDR:PORT metrics=ADDR:PORT. \
 SIGTERM and SIGINT end it after replies in flight are out.";

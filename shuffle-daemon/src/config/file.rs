@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use super::kubernetes::FileTable;
 use super::{Error, LogFormat};
 
-/// The flags by name, and two tables.
+/// The flags by name, and three tables.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct File {
@@ -21,6 +22,8 @@ pub(super) struct File {
     pub(super) drain_timeout: Option<String>,
     pub(super) log: Option<String>,
     pub(super) log_format: Option<LogFormat>,
+    #[serde(default)]
+    pub(super) kubernetes: FileTable,
     #[serde(default, deserialize_with = "texts")]
     pub(super) spark: BTreeMap<String, String>,
     #[serde(default, deserialize_with = "texts")]

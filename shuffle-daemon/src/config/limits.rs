@@ -65,6 +65,10 @@ limits! {
     reply_memory: 64 << 20, "a size such as 64m";
     /// Reads that wait for one disk at the same time.
     cold_reads_per_disk: 8, "a number of at least 1";
+    /// Files that clean-up removes in a second.
+    removal_files_per_second: 5_000, "a number of at least 1";
+    /// Bytes that clean-up removes in a second.
+    removal_bytes_per_second: 8 << 30, "a size such as 1g";
     /// Reads in the queue of one disk; connections beyond are closed, and Spark retries.
     cold_reads_waiting_per_disk: 4096, "a number of at least 1";
 }

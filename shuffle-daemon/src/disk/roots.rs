@@ -6,10 +6,10 @@
 //! `/proc` ever leads out of a root. Called by `registry` (where does a local dir lie?)
 //! and by `index` and `handler` (open, unlink).
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, ResolveFlags};
+use rustix::fs::{Access, AtFlags, CWD, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
 /// Whether a call may wait for a disk.
@@ -150,6 +150,43 @@ impl Roots {
             .join(", ")
     }
 
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> u16 {
+        u16::try_from(self.roots.len()).unwrap_or(u16::MAX)
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.roots.is_empty()
+    }
+
+    /// The absolute path of something below a root, for messages and for [`Self::locate`].
+    #[must_use]
+    pub fn path(&self, root: u16, relative: &str) -> String {
+        let name = self
+            .roots
+            .get(usize::from(root))
+            .and_then(|root| root.names.first())
+            .map_or("", String::as_str);
+        if relative.is_empty() {
+            name.to_owned()
+        } else {
+            format!("{name}/{relative}")
+        }
+    }
+
+    /// Whether this process may make and remove entries of a root.
+    ///
+    /// # Errors
+    /// The kernel's; [`Errno::ACCESS`] when it may not.
+    pub fn check_writable(&self, root: u16) -> Result<(), Errno> {
+        let root = self.roots.get(usize::from(root)).ok_or(Errno::NOENT)?;
+        let wanted = Access::WRITE_OK | Access::EXEC_OK;
+        rustix::fs::accessat(&root.fd, ".", wanted, AtFlags::EACCESS)
+    }
+
     /// The file system (`st_dev`) that a root lies on.
     #[must_use]
     pub fn device(&self, root: u16) -> Option<u64> {
@@ -174,6 +211,22 @@ impl Roots {
     pub fn open_dir(&self, root: u16, relative: &str, wait: Wait) -> Result<OwnedFd, Errno> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         self.open_beneath(root, relative, flags, wait)
+    }
+
+    /// Opens a directory to read its entries. Waits for the disk.
+    ///
+    /// # Errors
+    /// As [`Self::open_file`].
+    pub fn read_dir(&self, root: u16, relative: &str) -> Result<OwnedFd, Errno> {
+        self.open_beneath(root, relative, READ_DIR, Wait::ForDisk)
+    }
+
+    /// Opens a directory in an open one, to read its entries. Waits for the disk.
+    ///
+    /// # Errors
+    /// As [`Self::open_file`].
+    pub fn enter(dir: BorrowedFd<'_>, name: &str) -> Result<OwnedFd, Errno> {
+        rustix::fs::openat2(dir, name, READ_DIR, Mode::empty(), CONFINED)
     }
 
     /// Removes a file (never a directory) from the directory `relative` below a root.
@@ -234,6 +287,11 @@ impl Root {
     }
 }
 
+const READ_DIR: OFlags = OFlags::RDONLY
+    .union(OFlags::DIRECTORY)
+    .union(OFlags::NOFOLLOW)
+    .union(OFlags::CLOEXEC);
+
 const CONFINED: ResolveFlags = ResolveFlags::BENEATH
     .union(ResolveFlags::NO_SYMLINKS)
     .union(ResolveFlags::NO_MAGICLINKS);
@@ -275,87 +333,4 @@ fn beneath<'a>(path: &'a str, root: &str) -> Option<&'a str> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn locates_only_beneath_roots() {
-        let dir = tempfile::tempdir().unwrap();
-        let inner = dir.path().join("inner");
-        std::fs::create_dir(&inner).unwrap();
-        let roots = Roots::open(&[dir.path().to_owned(), inner]).unwrap();
-        let at = |text: String| roots.locate(&text);
-        let base = dir.path().to_str().unwrap();
-        assert_eq!(
-            at(format!("{base}//a/./b/")).unwrap(),
-            Location {
-                root: 0,
-                relative: "a/b".into()
-            }
-        );
-        assert_eq!(
-            at(base.to_owned()).unwrap(),
-            Location {
-                root: 0,
-                relative: "".into()
-            }
-        );
-        assert_eq!(
-            at(format!("{base}/inner/x")).unwrap(),
-            Location {
-                root: 1,
-                relative: "x".into()
-            }
-        );
-        assert_eq!(at(String::new()), Err(Refused::Empty));
-        for outside in [
-            format!("{base}x"),
-            format!("{base}/a/../b"),
-            "relative".into(),
-            "/".into(),
-            format!("{base}/\0"),
-        ] {
-            let text = at(outside.clone()).unwrap_err().to_string();
-            assert!(text.contains(&outside) && text.contains(base), "{text}");
-        }
-    }
-
-    #[test]
-    fn neither_links_nor_dots_lead_out() {
-        let dir = tempfile::tempdir().unwrap();
-        let root = dir.path().join("root");
-        std::fs::create_dir(&root).unwrap();
-        std::fs::write(dir.path().join("secret"), "s").unwrap();
-        std::fs::write(root.join("file"), "f").unwrap();
-        std::os::unix::fs::symlink(dir.path().join("secret"), root.join("out")).unwrap();
-        std::os::unix::fs::symlink("file", root.join("in")).unwrap();
-        let roots = Roots::open(&[root]).unwrap();
-        assert!(roots.open_file(0, "file", Wait::ForDisk).is_ok());
-        assert_eq!(
-            roots.open_file(0, "out", Wait::ForDisk).unwrap_err(),
-            Errno::LOOP
-        );
-        assert_eq!(
-            roots.open_file(0, "in", Wait::ForDisk).unwrap_err(),
-            Errno::LOOP
-        );
-        assert_eq!(
-            roots.open_file(0, "../secret", Wait::ForDisk).unwrap_err(),
-            Errno::XDEV
-        );
-        assert_eq!(
-            roots
-                .open_file(0, "/etc/passwd", Wait::ForDisk)
-                .unwrap_err(),
-            Errno::XDEV
-        );
-    }
-
-    #[test]
-    fn a_missing_root_is_named() {
-        let error = Roots::open(&["/does/not/exist".into()])
-            .unwrap_err()
-            .to_string();
-        assert!(error.contains("--root /does/not/exist"), "{error}");
-    }
-}
+mod tests;

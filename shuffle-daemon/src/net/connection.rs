@@ -4,6 +4,7 @@
 //! that does not read stops being read from. An idle connection holds no buffer.
 
 use std::future::{Future, poll_fn};
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -63,11 +64,15 @@ impl From<FrameError> for Error {
 }
 
 /// Serves a connection until its peer closes it, it is idle too long, or the daemon drains.
-pub async fn serve(stream: TcpStream, worker: Arc<Worker>) {
+pub async fn serve(stream: TcpStream, peer: IpAddr, worker: Arc<Worker>) {
     let connection = Connection {
         stream,
         inbound: Inbound::new(Arc::clone(&worker.inbound), worker.frame_bytes_max),
-        dispatch: Dispatch::new(Arc::clone(&worker.service), Arc::clone(&worker.in_flight)),
+        dispatch: Dispatch::new(
+            Arc::clone(&worker.service),
+            Arc::clone(&worker.in_flight),
+            peer,
+        ),
         idle: Box::pin(tokio::time::sleep(worker.timeout)),
         drain: Box::pin(worker.drain.clone().cancelled_owned()),
         progress: Instant::now(),
@@ -196,6 +201,7 @@ impl Connection {
             metrics::bytes().increment(replies.body_bytes());
             for served in replies.served() {
                 metrics::blocks().increment(served.blocks);
+                served.app.touch();
                 served.app.metrics().blocks.increment(served.blocks);
                 served.app.metrics().bytes.increment(served.bytes);
             }

@@ -4,6 +4,7 @@
 //! which `net::connection` runs after it has sent what is ready. Authentication will stand
 //! before this: nothing here is reachable for a peer that did not pass it.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -44,7 +45,7 @@ pub struct Slow(Waiting);
 enum Waiting {
     Chunk(StreamChunkId, Pending),
     Stream(String, Pending),
-    Register(i64, Registration),
+    Register(i64, Box<Registration>),
     Remove(i64, Removal),
     Diagnose(i64, Diagnosis),
 }
@@ -56,20 +57,22 @@ pub struct Dispatch {
     in_flight: Arc<InFlight>,
     streams: Streams,
     last: Last,
+    peer: IpAddr,
     /// Answers to be sent.
     pub replies: Replies,
 }
 
 impl Dispatch {
-    /// For a new connection.
+    /// For a new connection from `peer`.
     #[must_use]
-    pub fn new(service: Arc<Service>, in_flight: Arc<InFlight>) -> Self {
+    pub fn new(service: Arc<Service>, in_flight: Arc<InFlight>, peer: IpAddr) -> Self {
         let streams = Streams::new(Arc::clone(&service.streams));
         Self {
             service,
             in_flight,
             streams,
             last: Last::default(),
+            peer,
             replies: Replies::default(),
         }
     }
@@ -140,7 +143,8 @@ impl Dispatch {
                 self.stream_found(&text, found)
             }
             Waiting::Register(request_id, registration) => {
-                let done = register_executor::register(&self.service, registration).await;
+                let done =
+                    register_executor::register(&self.service, *registration, self.peer).await;
                 self.answer(request_id, done.map(|()| Vec::new()))
             }
             Waiting::Remove(request_id, removal) => {
@@ -249,7 +253,7 @@ impl Dispatch {
                 self.opened(request_id, opened, started)
             }
             BlockTransferMessage::RegisterExecutor(request) => {
-                let registration = register_executor::registration(&request);
+                let registration = Box::new(register_executor::registration(&request));
                 Outcome::Slow(Slow(Waiting::Register(request_id, registration)))
             }
             BlockTransferMessage::RemoveBlocks(request) => {

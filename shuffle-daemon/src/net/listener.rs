@@ -132,7 +132,7 @@ impl Acceptor {
         let serve = async move {
             let _place = place;
             match TcpStream::from_std(stream) {
-                Ok(stream) => connection::serve(stream, worker).await,
+                Ok(stream) => connection::serve(stream, peer.ip(), worker).await,
                 Err(error) => tracing::warn!(%error, "cannot register a connection"),
             }
         };

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use protocol::disk_layout;
 
-use super::{App, Registration};
-use crate::disk::roots::Location;
+use super::{App, PodRef, Registration};
+use crate::disk::roots::{Location, Roots};
 
 /// A registered executor. Immutable, but for the mark that a newer registration replaced it.
 #[derive(Debug)]
@@ -18,6 +18,8 @@ pub struct Executor {
     sub_dirs: i32,
     /// Shared with the application's other executors, which have the same.
     shuffle_manager: Arc<str>,
+    pod: Option<Box<PodRef>>,
+    unverified: bool,
     retired: AtomicBool,
 }
 
@@ -36,6 +38,8 @@ impl Executor {
             dirs: dirs.into(),
             sub_dirs: registration.sub_dirs,
             shuffle_manager,
+            pod: registration.pod.map(Box::new),
+            unverified: registration.unverified,
             retired: AtomicBool::new(false),
         }
     }
@@ -64,6 +68,18 @@ impl Executor {
         &self.dirs
     }
 
+    /// The Pod that the executor runs or ran in, if Kubernetes confirmed it.
+    #[must_use]
+    pub fn pod(&self) -> Option<&PodRef> {
+        self.pod.as_deref()
+    }
+
+    /// Whether the registration was taken while the API server could not be asked.
+    #[must_use]
+    pub fn is_unverified(&self) -> bool {
+        self.unverified
+    }
+
     /// False once a newer registration has replaced this one.
     #[must_use]
     pub fn is_current(&self) -> bool {
@@ -86,17 +102,28 @@ impl Executor {
         })
     }
 
-    pub(super) fn registration(&self) -> Registration {
+    /// What would register this executor anew.
+    #[must_use]
+    pub fn registration(&self, roots: &Roots) -> Registration {
+        let registered = |dir: &LocalDir| dir.registered.to_string();
+        let host_dirs: Vec<_> = self
+            .dirs
+            .iter()
+            .map(|dir| roots.path(dir.root, dir.relative()))
+            .collect();
+        let same = self
+            .dirs
+            .iter()
+            .all(|dir| roots.locate(dir.registered()) == Ok(dir.location()));
         Registration {
-            app: self.app.id.to_string(),
+            app: self.app.id().to_string(),
             executor: self.id.to_string(),
-            local_dirs: self
-                .dirs
-                .iter()
-                .map(|dir| dir.registered.to_string())
-                .collect(),
+            local_dirs: self.dirs.iter().map(registered).collect(),
             sub_dirs: self.sub_dirs,
             shuffle_manager: self.shuffle_manager.to_string(),
+            host_dirs: if same { Vec::new() } else { host_dirs },
+            pod: self.pod.as_deref().cloned(),
+            unverified: self.unverified,
         }
     }
 }
@@ -177,6 +204,13 @@ impl LocalDir {
     #[must_use]
     pub fn root(&self) -> u16 {
         self.root
+    }
+
+    fn location(&self) -> Location {
+        Location {
+            root: self.root,
+            relative: self.relative().into(),
+        }
     }
 
     /// Path below the root, "" for the root itself.

@@ -3,7 +3,8 @@
 
 use prost::{DecodeError, Message};
 
-use super::Registration;
+use super::change::Change;
+use super::{PodRef, Registration};
 
 /// The value of the table; its key is (application id, executor id).
 #[derive(Clone, PartialEq, Message)]
@@ -14,9 +15,30 @@ struct Record {
     sub_dirs: i32,
     #[prost(string, tag = "3")]
     shuffle_manager: String,
+    /// Where the directories lie on the node, if they have other names there.
+    #[prost(string, repeated, tag = "4")]
+    host_dirs: Vec<String>,
+    #[prost(bool, tag = "5")]
+    unverified: bool,
+    #[prost(message, optional, tag = "6")]
+    pod: Option<Pod>,
 }
 
-/// An entry of the journal.
+/// The Pod of the executor.
+#[derive(Clone, PartialEq, Message)]
+struct Pod {
+    #[prost(string, tag = "1")]
+    namespace: String,
+    #[prost(string, tag = "2")]
+    uid: String,
+    #[prost(string, tag = "3")]
+    driver_name: String,
+    #[prost(string, tag = "4")]
+    driver_uid: String,
+}
+
+/// An entry of the journal. Without a record the executor, or with an empty executor id the
+/// application, was removed.
 #[derive(Clone, PartialEq, Message)]
 struct Entry {
     #[prost(string, tag = "1")]
@@ -29,27 +51,40 @@ struct Entry {
 
 impl From<&Registration> for Record {
     fn from(registration: &Registration) -> Self {
+        let pod = registration.pod.as_ref().map(|pod| Pod {
+            namespace: pod.namespace.clone(),
+            uid: pod.uid.clone(),
+            driver_name: pod.driver_name.clone(),
+            driver_uid: pod.driver_uid.clone(),
+        });
         Self {
             local_dirs: registration.local_dirs.clone(),
             sub_dirs: registration.sub_dirs,
             shuffle_manager: registration.shuffle_manager.clone(),
+            host_dirs: registration.host_dirs.clone(),
+            unverified: registration.unverified,
+            pod,
         }
     }
 }
 
 impl Record {
     fn registration(self, app: String, executor: String) -> Registration {
-        let Self {
-            local_dirs,
-            sub_dirs,
-            shuffle_manager,
-        } = self;
+        let pod = self.pod.map(|pod| PodRef {
+            namespace: pod.namespace,
+            uid: pod.uid,
+            driver_name: pod.driver_name,
+            driver_uid: pod.driver_uid,
+        });
         Registration {
             app,
             executor,
-            local_dirs,
-            sub_dirs,
-            shuffle_manager,
+            local_dirs: self.local_dirs,
+            sub_dirs: self.sub_dirs,
+            shuffle_manager: self.shuffle_manager,
+            host_dirs: self.host_dirs,
+            unverified: self.unverified,
+            pod,
         }
     }
 }
@@ -64,21 +99,35 @@ pub(super) fn decode(app: &str, executor: &str, value: &[u8]) -> Result<Registra
     Ok(Record::decode(value)?.registration(app.to_owned(), executor.to_owned()))
 }
 
-/// The journal's payload for a registration.
-pub(super) fn encode_entry(registration: &Registration) -> Vec<u8> {
+/// The journal's payload for a change.
+pub(super) fn encode_entry(change: &Change) -> Vec<u8> {
+    let (app, executor, record) = match change {
+        Change::Put(registration) => (
+            &registration.app,
+            registration.executor.as_str(),
+            Some(registration.into()),
+        ),
+        Change::RemoveExecutor { app, executor } => (app, executor.as_str(), None),
+        Change::RemoveApp { app } => (app, "", None),
+    };
     let entry = Entry {
-        app: registration.app.clone(),
-        executor: registration.executor.clone(),
-        record: Some(registration.into()),
+        app: app.clone(),
+        executor: executor.to_owned(),
+        record,
     };
     entry.encode_to_vec()
 }
 
-/// The registration of a payload.
-pub(super) fn decode_entry(payload: &[u8]) -> Result<Registration, DecodeError> {
-    let entry = Entry::decode(payload)?;
-    Ok(entry
-        .record
-        .unwrap_or_default()
-        .registration(entry.app, entry.executor))
+/// The change of a payload.
+pub(super) fn decode_entry(payload: &[u8]) -> Result<Change, DecodeError> {
+    let Entry {
+        app,
+        executor,
+        record,
+    } = Entry::decode(payload)?;
+    Ok(match record {
+        Some(record) => Change::Put(record.registration(app, executor)),
+        None if executor.is_empty() => Change::RemoveApp { app },
+        None => Change::RemoveExecutor { app, executor },
+    })
 }

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use redb::Database;
 
 use super::Registration;
+use super::change::{Change, apply};
 use crate::metrics;
 
 mod journal;
@@ -81,20 +82,16 @@ impl Keeper {
         Ok(keeper)
     }
 
-    /// Makes registrations durable. False: they are not.
-    pub(super) fn put<'a>(
-        &mut self,
-        registrations: impl Iterator<Item = &'a Registration>,
-    ) -> bool {
-        let all: Vec<_> = registrations.collect();
+    /// Makes changes durable. False: they are not.
+    pub(super) fn put(&mut self, changes: &[Change]) -> bool {
         let Some((_, journal)) = &mut self.open else {
-            metrics::registrations_not_durable().increment(all.len() as u64);
+            metrics::registrations_not_durable().increment(changes.len() as u64);
             return false;
         };
-        let Err(failure) = journal.append(&all) else {
+        let Err(failure) = journal.append(changes) else {
             return true;
         };
-        metrics::registrations_not_durable().increment(all.len() as u64);
+        metrics::registrations_not_durable().increment(changes.len() as u64);
         self.fail("write", &failure);
         false
     }
@@ -107,8 +104,8 @@ impl Keeper {
         let done = if journal.is_empty() {
             Ok(())
         } else if idle || journal.bytes() >= JOURNAL_BYTES_MAX {
-            journal.read().and_then(|(registrations, _)| {
-                table::write(database, &registrations)?;
+            journal.read().and_then(|(changes, _)| {
+                table::write(database, &changes)?;
                 journal.clear()
             })
         } else if self.synced_at.elapsed() >= SYNC_EVERY {
@@ -131,7 +128,7 @@ impl Keeper {
         let again = self
             .open_files()
             .and_then(|(database, mut journal, registrations)| {
-                let all = merge(registrations);
+                let all: Vec<_> = merge(registrations).into_iter().map(Change::Put).collect();
                 table::write(&database, &all)?;
                 journal.clear()?;
                 Ok((database, journal, all.len()))
@@ -181,7 +178,7 @@ impl Keeper {
             set_aside(&path, &damage)?;
             journal = Journal::open(&path)?;
         }
-        registrations.extend(newer);
+        apply(&mut registrations, newer);
         Ok((database, journal, registrations))
     }
 }

@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 use tokio::sync::oneshot::error::TryRecvError;
 use tracing::Span;
 
+use super::change::Change;
 use super::store::Keeper;
 use super::{Error, LocalDir, Registration, Registry};
 
@@ -30,7 +31,8 @@ const QUIET: Duration = Duration::from_secs(1);
 pub struct Gone;
 
 struct Request {
-    registration: Registration,
+    change: Change,
+    /// Of a registration.
     dirs: Vec<LocalDir>,
     done: oneshot::Sender<()>,
     /// The connection's, so that the log names the peer.
@@ -56,15 +58,39 @@ impl Handle {
             let Registration { app, executor, local_dirs, .. } = &registration;
             tracing::warn!(app, executor, dirs = local_dirs.join(","), %error, "refused to register executor");
         })?;
+        Ok(self.ask(Change::Put(registration), dirs).await?)
+    }
+
+    /// Forgets an executor, durably; its files are not touched.
+    ///
+    /// # Errors
+    /// When the daemon goes down.
+    pub async fn remove_executor(&self, app: &str, executor: &str) -> Result<(), Gone> {
+        let (app, executor) = (app.to_owned(), executor.to_owned());
+        self.ask(Change::RemoveExecutor { app, executor }, Vec::new())
+            .await
+    }
+
+    /// Forgets an application with all of its executors, durably; files are not touched. Streams
+    /// that are open on them fail from then on, block by block.
+    ///
+    /// # Errors
+    /// When the daemon goes down.
+    pub async fn remove_app(&self, app: &str) -> Result<(), Gone> {
+        let app = app.to_owned();
+        self.ask(Change::RemoveApp { app }, Vec::new()).await
+    }
+
+    async fn ask(&self, change: Change, dirs: Vec<LocalDir>) -> Result<(), Gone> {
         let (done, answer) = oneshot::channel();
         let request = Request {
-            registration,
+            change,
             dirs,
             done,
             span: Span::current(),
         };
         self.requests.send(request).map_err(|_| Gone)?;
-        Ok(answered(answer, &self.rapid).await?)
+        answered(answer, &self.rapid).await
     }
 }
 
@@ -165,29 +191,20 @@ fn run(
         };
         let mut batch = vec![first];
         batch.extend(requests.try_iter().take(BATCH_MAX - 1));
-        let durable = store
-            .as_mut()
-            .is_some_and(|store| store.put(batch.iter().map(|request| &request.registration)));
-        let mut log = Vec::with_capacity(batch.len());
-        for request in batch {
-            let Registration {
-                app,
-                executor,
-                local_dirs,
-                ..
-            } = &request.registration;
-            log.push((
-                request.span,
-                app.clone(),
-                executor.clone(),
-                local_dirs.join(","),
-            ));
-            registry.publish(request.registration, request.dirs);
+        let (changes, rest): (Vec<_>, Vec<_>) = batch
+            .into_iter()
+            .map(|request| (request.change, (request.dirs, request.done, request.span)))
+            .unzip();
+        let durable = store.as_mut().is_some_and(|store| store.put(&changes));
+        let mut log = Vec::with_capacity(changes.len());
+        for (change, (dirs, done, span)) in changes.into_iter().zip(rest) {
+            log.push((span, Line::of(&change)));
+            registry.make(change, dirs);
             // A client that has gone meanwhile does not want the answer.
-            let _ = request.done.send(());
+            let _ = done.send(());
         }
-        for (span, app, executor, dirs) in log {
-            span.in_scope(|| tracing::info!(app, executor, dirs, durable, "registered executor"));
+        for (span, line) in log {
+            span.in_scope(|| line.write(durable));
         }
         if let Some(store) = &mut store {
             store.settle(false);
@@ -195,5 +212,51 @@ fn run(
     }
     if let Some(store) = &mut store {
         store.settle(true);
+    }
+}
+
+/// What is logged of a change, after it was answered.
+struct Line {
+    what: &'static str,
+    app: String,
+    executor: String,
+    dirs: String,
+}
+
+impl Line {
+    fn of(change: &Change) -> Self {
+        let (what, app, executor, dirs) = match change {
+            Change::Put(Registration {
+                app,
+                executor,
+                local_dirs,
+                ..
+            }) => (
+                "registered executor",
+                app,
+                executor.as_str(),
+                local_dirs.join(","),
+            ),
+            Change::RemoveExecutor { app, executor } => {
+                ("forgot executor", app, executor.as_str(), String::new())
+            }
+            Change::RemoveApp { app } => ("forgot application", app, "", String::new()),
+        };
+        Self {
+            what,
+            app: app.clone(),
+            executor: executor.to_owned(),
+            dirs,
+        }
+    }
+
+    fn write(self, durable: bool) {
+        let Self {
+            what,
+            app,
+            executor,
+            dirs,
+        } = self;
+        tracing::info!(app, executor, dirs, durable, "{what}");
     }
 }

@@ -1,4 +1,4 @@
-//! The journal: registrations since the last transaction of the table, one after another.
+//! The journal: changes since the last transaction of the table, one after another.
 //!
 //! Each is `length: u32, CRC-32 of the payload: u32, payload`, little-endian; the payload is a
 //! message of `record`. What does not check ends the journal: a crash of the node may leave a
@@ -9,7 +9,8 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use super::Failure;
-use crate::registry::{Registration, record};
+use crate::registry::change::Change;
+use crate::registry::record;
 
 /// Longest payload; limits of registrations are far below.
 const PAYLOAD_BYTES_MAX: usize = 16 << 20;
@@ -41,11 +42,11 @@ impl Journal {
         self.bytes == 0
     }
 
-    /// Hands registrations to the kernel with one write. After a failure nothing of them is kept.
-    pub(super) fn append(&mut self, registrations: &[&Registration]) -> Result<(), Failure> {
+    /// Hands changes to the kernel with one write. After a failure nothing of them is kept.
+    pub(super) fn append(&mut self, changes: &[Change]) -> Result<(), Failure> {
         let mut out = Vec::new();
-        for registration in registrations {
-            let payload = record::encode_entry(registration);
+        for change in changes {
+            let payload = record::encode_entry(change);
             let length = u32::try_from(payload.len())
                 .ok()
                 .filter(|_| payload.len() <= PAYLOAD_BYTES_MAX)
@@ -63,8 +64,8 @@ impl Journal {
         Ok(())
     }
 
-    /// All registrations, and what is wrong with the rest, if there is one.
-    pub(super) fn read(&self) -> Result<(Vec<Registration>, Option<String>), Failure> {
+    /// All changes, and what is wrong with the rest, if there is one.
+    pub(super) fn read(&self) -> Result<(Vec<Change>, Option<String>), Failure> {
         let mut content = vec![
             0;
             usize::try_from(self.bytes)
@@ -72,20 +73,20 @@ impl Journal {
         ];
         self.file.read_exact_at(&mut content, 0)?;
         let mut rest = content.as_slice();
-        let mut registrations = Vec::new();
+        let mut changes = Vec::new();
         while !rest.is_empty() {
             match entry(&mut rest) {
-                Ok(registration) => registrations.push(registration),
+                Ok(change) => changes.push(change),
                 Err(problem) => {
                     let at = content.len() - rest.len();
                     return Ok((
-                        registrations,
+                        changes,
                         Some(format!("{problem} near byte {at} of {}", content.len())),
                     ));
                 }
             }
         }
-        Ok((registrations, None))
+        Ok((changes, None))
     }
 
     pub(super) fn sync(&self) -> Result<(), Failure> {
@@ -99,7 +100,7 @@ impl Journal {
     }
 }
 
-fn entry(rest: &mut &[u8]) -> Result<Registration, String> {
+fn entry(rest: &mut &[u8]) -> Result<Change, String> {
     let mut word = || {
         let (word, after) = rest.split_first_chunk::<4>().ok_or("the end is cut")?;
         *rest = after;

@@ -5,6 +5,7 @@ use std::path::Path;
 use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable, TableDefinition};
 
 use super::Failure;
+use crate::registry::change::Change;
 use crate::registry::{Registration, record};
 
 const REGISTRATIONS: TableDefinition<'_, (&str, &str), &[u8]> =
@@ -28,17 +29,32 @@ pub(super) fn open(path: &Path) -> Result<(Database, Vec<Registration>), Failure
     })
 }
 
-/// Writes registrations in one transaction, synced when this returns. Later ones win.
-pub(super) fn write(database: &Database, registrations: &[Registration]) -> Result<(), Failure> {
+/// Makes changes in one transaction, synced when this returns.
+pub(super) fn write(database: &Database, changes: &[Change]) -> Result<(), Failure> {
     guard(|| {
         let transaction = database.begin_write().map_err(from_redb)?;
         {
             let mut table = transaction.open_table(REGISTRATIONS).map_err(from_redb)?;
-            for registration in registrations {
-                let key = (registration.app.as_str(), registration.executor.as_str());
-                table
-                    .insert(key, record::encode(registration).as_slice())
-                    .map_err(from_redb)?;
+            for change in changes {
+                match change {
+                    Change::Put(registration) => {
+                        let key = (registration.app.as_str(), registration.executor.as_str());
+                        table
+                            .insert(key, record::encode(registration).as_slice())
+                            .map_err(from_redb)?;
+                    }
+                    Change::RemoveExecutor { app, executor } => {
+                        table
+                            .remove((app.as_str(), executor.as_str()))
+                            .map_err(from_redb)?;
+                    }
+                    Change::RemoveApp { app } => {
+                        let next = format!("{app}\0");
+                        table
+                            .retain_in((app.as_str(), "")..(next.as_str(), ""), |_, _| false)
+                            .map_err(from_redb)?;
+                    }
+                }
             }
         }
         transaction.commit().map_err(from_redb)

@@ -1,6 +1,7 @@
 //! What a store survives.
 
 use super::*;
+use crate::registry::PodRef;
 
 fn registration(executor: &str) -> Registration {
     Registration {
@@ -9,7 +10,12 @@ fn registration(executor: &str) -> Registration {
         local_dirs: vec!["/data/blockmgr-a".into(), "/data/blockmgr-b".into()],
         sub_dirs: 64,
         shuffle_manager: "org.apache.spark.shuffle.sort.SortShuffleManager".into(),
+        ..Registration::default()
     }
+}
+
+fn puts(registrations: Vec<Registration>) -> Vec<Change> {
+    registrations.into_iter().map(Change::Put).collect()
 }
 
 fn all(ids: &[&str]) -> Vec<Registration> {
@@ -38,10 +44,10 @@ fn registrations_come_back_from_journal_and_table_and_the_last_one_wins() {
     let mut keeper = Keeper::open(dir.path(), |loaded| assert!(loaded.is_empty())).unwrap();
     let mut changed = registration("1");
     changed.sub_dirs = 16;
-    assert!(keeper.put(all(&["0", "1"]).iter()));
+    assert!(keeper.put(&puts(all(&["0", "1"]))));
     keeper.settle(true);
     assert!(keeper.open.as_ref().unwrap().1.is_empty(), "folded");
-    assert!(keeper.put([changed.clone(), registration("2")].iter()));
+    assert!(keeper.put(&puts(vec![changed.clone(), registration("2")])));
     keeper.settle(false);
     drop(keeper);
     let found = reopened(dir.path());
@@ -62,9 +68,9 @@ fn a_torn_journal_gives_what_is_whole() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join(JOURNAL_NAME);
     let mut keeper = Keeper::open(dir.path(), |_| ()).unwrap();
-    assert!(keeper.put(all(&["0", "1"]).iter()));
+    assert!(keeper.put(&puts(all(&["0", "1"]))));
     let whole = keeper.open.as_ref().unwrap().1.bytes() as usize;
-    assert!(keeper.put(all(&["2"]).iter()));
+    assert!(keeper.put(&puts(all(&["2"]))));
     drop(keeper);
     let bytes = std::fs::read(&path).unwrap();
     for cut in whole + 1..bytes.len() {
@@ -88,14 +94,9 @@ fn a_corrupt_table_is_set_aside() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join(TABLE_NAME);
     let mut keeper = Keeper::open(dir.path(), |_| ()).unwrap();
-    assert!(
-        keeper.put(
-            (0..100)
-                .map(|n| registration(&n.to_string()))
-                .collect::<Vec<_>>()
-                .iter()
-        )
-    );
+    assert!(keeper.put(&puts(
+        (0..100).map(|n| registration(&n.to_string())).collect()
+    )));
     keeper.settle(true);
     drop(keeper);
     let mut damaged = std::fs::read(&path).unwrap();
@@ -110,7 +111,7 @@ fn a_corrupt_table_is_set_aside() {
     ] {
         std::fs::write(&path, &garbage).unwrap();
         let mut keeper = Keeper::open(dir.path(), |loaded| assert!(loaded.is_empty())).unwrap();
-        assert!(keeper.put(all(&["7"]).iter()), "the new store works");
+        assert!(keeper.put(&puts(all(&["7"]))), "the new store works");
         keeper.settle(true);
         drop(keeper);
         assert_eq!(reopened(dir.path()), all(&["7"]));
@@ -140,13 +141,74 @@ fn a_store_that_cannot_be_written_is_done_without() {
     let dir = tempfile::tempdir().unwrap();
     let mut keeper = Keeper::open(dir.path(), |_| ()).unwrap();
     keeper.fail("write", &Failure::Io("as if the disk were full".into()));
-    assert!(!keeper.put(all(&["1"]).iter()));
+    assert!(!keeper.put(&puts(all(&["1"]))));
     keeper.failed_at = None;
     keeper.mend(|found| {
         assert!(found.is_empty());
         all(&["1", "2"])
     });
-    assert!(keeper.put(all(&["3"]).iter()));
+    assert!(keeper.put(&puts(all(&["3"]))));
     drop(keeper);
     assert_eq!(reopened(dir.path()), all(&["1", "2", "3"]));
+}
+
+#[test]
+fn what_was_removed_stays_removed() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut other = registration("0");
+    other.app = "app-10".into();
+    let remove_app = |app: &str| Change::RemoveApp { app: app.into() };
+    let remove = |executor: &str| Change::RemoveExecutor {
+        app: "app-1".into(),
+        executor: executor.into(),
+    };
+    for folded in [false, true] {
+        let mut keeper = Keeper::open(dir.path(), |_| ()).unwrap();
+        assert!(keeper.put(&puts(all(&["0", "1", "2"]))));
+        assert!(keeper.put(&puts(vec![other.clone()])));
+        keeper.settle(true);
+        assert!(keeper.put(&[remove("1")]));
+        keeper.settle(folded);
+        drop(keeper);
+        let mut left = reopened(dir.path());
+        left.sort_by_key(|found| (found.app.clone(), found.executor.clone()));
+        let [first, third] = [registration("0"), registration("2")];
+        assert_eq!(left, [first, third, other.clone()], "folded: {folded}");
+
+        let mut keeper = Keeper::open(dir.path(), |_| ()).unwrap();
+        assert!(keeper.put(&[remove_app("app-1"), Change::Put(registration("9"))]));
+        keeper.settle(folded);
+        drop(keeper);
+        let mut left = reopened(dir.path());
+        left.sort_by_key(|found| found.app.clone());
+        assert_eq!(left, [registration("9"), other.clone()], "folded: {folded}");
+        let mut keeper = Keeper::open(dir.path(), |_| ()).unwrap();
+        assert!(keeper.put(&[remove_app("app-1"), remove_app("app-10")]));
+        drop(keeper);
+        assert_eq!(reopened(dir.path()), []);
+    }
+}
+
+#[test]
+fn what_kubernetes_said_is_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let known = Registration {
+        host_dirs: vec![
+            "/mnt/disk1/blockmgr-a".into(),
+            "/mnt/disk2/blockmgr-b".into(),
+        ],
+        unverified: true,
+        pod: Some(PodRef {
+            namespace: "spark".into(),
+            uid: "u-1".into(),
+            driver_name: "driver".into(),
+            driver_uid: "u-0".into(),
+        }),
+        ..registration("4")
+    };
+    let mut keeper = Keeper::open(dir.path(), |_| ()).unwrap();
+    assert!(keeper.put(&puts(vec![known.clone()])));
+    keeper.settle(true);
+    drop(keeper);
+    assert_eq!(reopened(dir.path()), [known]);
 }

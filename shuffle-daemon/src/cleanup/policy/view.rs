@@ -1,0 +1,159 @@
+//! What a decision rests on, and what it may be.
+
+use std::collections::HashSet;
+use std::time::{Duration, SystemTime};
+
+use crate::cleanup::scan::{Entry, Kind};
+use crate::k8s::pod::Owner;
+use crate::k8s::pod_table::Pods;
+
+/// An executor as the registry has it.
+#[derive(Debug, Clone)]
+pub struct ExecutorView {
+    /// Executor id.
+    pub id: String,
+    /// Of this registration; a later one of the same executor has another.
+    pub number: u64,
+    /// Its directories: root and path below it.
+    pub dirs: Vec<(u16, String)>,
+    /// UID of its Pod, when Kubernetes confirmed it.
+    pub pod: Option<String>,
+    /// Its driver's Pod, and namespace.
+    pub driver: Option<(String, Owner)>,
+}
+
+/// An application as the registry has it.
+#[derive(Debug, Clone)]
+pub struct AppView {
+    /// Application id.
+    pub id: String,
+    /// Registered executors.
+    pub executors: Vec<ExecutorView>,
+    /// Time since the last fetch or registration.
+    pub idle: Duration,
+}
+
+/// Everything that a decision rests on.
+#[derive(Debug)]
+pub struct View<'a> {
+    /// Time since some start.
+    pub now: Duration,
+    /// The node's clock, that of files and Pods' start times.
+    pub clock: SystemTime,
+    /// Pods of this node; complete.
+    pub pods: &'a Pods,
+    /// The registry.
+    pub apps: &'a [AppView],
+    /// The disk.
+    pub entries: &'a [Entry],
+    /// Absolute path of each root on the node.
+    pub roots: &'a [String],
+}
+
+/// One run of an application: its id may be used again, with another driver.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Run {
+    /// Application id.
+    pub app: String,
+    /// UID of the driver's Pod, where executors name it.
+    pub driver: Option<String>,
+}
+
+/// What to ask the API server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ask {
+    /// What became of this Pod?
+    Driver {
+        /// Whose.
+        run: Run,
+        /// Namespace.
+        namespace: String,
+        /// The Pod.
+        owner: Owner,
+    },
+    /// Is there any driver of this application?
+    FindDriver {
+        /// Whose.
+        run: Run,
+    },
+}
+
+/// What may be removed.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Removal {
+    /// All of an application: these directories, and these registrations.
+    App {
+        /// Application id.
+        app: String,
+        /// Executor ids and numbers of their registrations.
+        executors: Vec<(String, u64)>,
+        /// Roots and paths below them.
+        dirs: Vec<(u16, String)>,
+        /// For the log and the metrics.
+        reason: Reason,
+    },
+    /// What an executor left beside its map outputs.
+    Leftovers {
+        /// Application id.
+        app: String,
+        /// Executor id.
+        executor: String,
+        /// Of the registration.
+        number: u64,
+        /// Its directories.
+        dirs: Vec<(u16, String)>,
+    },
+    /// A directory that nobody owns.
+    Orphan {
+        /// Root.
+        root: u16,
+        /// Path below it.
+        relative: String,
+        /// What it is.
+        kind: Kind,
+    },
+}
+
+impl Removal {
+    /// Directories that go with an application.
+    pub(super) fn dirs(&self) -> &[(u16, String)] {
+        match self {
+            Self::App { dirs, .. } => dirs,
+            Self::Leftovers { .. } | Self::Orphan { .. } => &[],
+        }
+    }
+}
+
+/// Why an application is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Reason {
+    /// The driver's Pod has ended or is gone.
+    DriverOver,
+    /// Its driver is no Pod, and nothing was heard of it.
+    Idle,
+    /// Somebody asked for it.
+    Requested,
+}
+
+impl Reason {
+    /// Word for metrics and log.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::DriverOver => "driver_over",
+            Self::Idle => "idle",
+            Self::Requested => "requested",
+        }
+    }
+}
+
+/// What to do next.
+#[derive(Debug, Default)]
+pub struct Decision {
+    /// Questions, whose answers come back by [`Policy::answer`].
+    pub asks: Vec<Ask>,
+    /// Applications that are certainly not over.
+    pub living: HashSet<String>,
+    /// To be confirmed with a fresh view before it is done.
+    pub removals: Vec<Removal>,
+}

@@ -1,0 +1,209 @@
+//! Does what `cleanup::policy` decided, on a thread of its own.
+//!
+//! Deleting must not disturb serving: the thread is nicer than all others and paced by files and
+//! bytes. Nothing is remembered, so that it may end anywhere; the next look finds what is left.
+
+use std::ops::ControlFlow;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use protocol::block_id::BlockId;
+use rustix::io::Errno;
+
+use super::scan::Kind;
+use crate::disk::roots::Roots;
+use crate::disk::tree::{self, Removed};
+use crate::metrics;
+
+/// What to keep of an executor that is gone.
+#[derive(Debug, Clone, Copy)]
+pub struct Keep {
+    /// Cached RDD blocks, because they are served (`spark.shuffle.service.fetch.rdd.enabled`).
+    pub rdd_blocks: bool,
+}
+
+/// Files and bytes in a second.
+#[derive(Debug, Clone, Copy)]
+pub struct Pace {
+    /// Files.
+    pub files: u64,
+    /// Bytes.
+    pub bytes: u64,
+}
+
+/// Removes files.
+#[derive(Debug)]
+pub struct Remover {
+    roots: Arc<Roots>,
+    keep: Keep,
+    pace: Pace,
+}
+
+/// What one removal came to.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Outcome {
+    /// Files that are gone.
+    pub files: u64,
+    /// Bytes on disk that they took.
+    pub bytes: u64,
+    /// Directories that are not, or not wholly, gone.
+    pub failed: u64,
+}
+
+impl Remover {
+    /// Below these roots.
+    #[must_use]
+    pub fn new(roots: Arc<Roots>, keep: Keep, pace: Pace) -> Self {
+        Self { roots, keep, pace }
+    }
+
+    /// Removes directories with everything in them.
+    pub fn trees(&self, dirs: &[(u16, String)]) -> Outcome {
+        self.each(dirs, true, &|_| true)
+    }
+
+    /// Removes what an executor left that nobody can ask this service for.
+    pub fn leftovers(&self, dirs: &[(u16, String)]) -> Outcome {
+        let rdd_blocks = self.keep.rdd_blocks;
+        self.each(dirs, false, &|name| !is_served(name, rdd_blocks))
+    }
+
+    /// Removes a directory that nobody owns.
+    pub fn orphan(&self, root: u16, relative: &str, kind: Kind) -> Outcome {
+        if kind != Kind::Empty {
+            return self.trees(&[(root, relative.to_owned())]);
+        }
+        match tree::remove_empty(&self.roots, root, relative) {
+            // Somebody has put something there: it is none of the empty ones any more.
+            Ok(()) | Err(Errno::NOENT | Errno::NOTEMPTY) => Outcome::default(),
+            Err(errno) => self.failed(root, relative, errno),
+        }
+    }
+
+    fn each(
+        &self,
+        dirs: &[(u16, String)],
+        directories: bool,
+        wanted: &dyn Fn(&str) -> bool,
+    ) -> Outcome {
+        let mut total = Outcome::default();
+        let mut clock = Clock::new(self.pace);
+        for (root, relative) in dirs {
+            // A root itself is never removed, whatever an executor registered.
+            if relative.is_empty() {
+                continue;
+            }
+            let mut count = |removed: Removed<'_>| {
+                total.files += 1;
+                total.bytes += removed.bytes;
+                metrics::cleanup_files().increment(1);
+                metrics::cleanup_bytes().increment(removed.bytes);
+                clock.wait(removed.bytes);
+                ControlFlow::Continue(())
+            };
+            let done = tree::remove(
+                &self.roots,
+                *root,
+                relative,
+                directories,
+                wanted,
+                &mut count,
+            );
+            match done {
+                Ok(()) | Err(Errno::NOENT) => {}
+                Err(errno) => total.failed += self.failed(*root, relative, errno).failed,
+            }
+        }
+        total
+    }
+
+    fn failed(&self, root: u16, relative: &str, errno: Errno) -> Outcome {
+        metrics::cleanup_failures().increment(1);
+        let path = self.roots.path(root, relative);
+        tracing::warn!(path, %errno, "cannot remove a directory; it is tried again");
+        Outcome {
+            failed: 1,
+            ..Outcome::default()
+        }
+    }
+}
+
+/// Files that stay when their executor is gone (`ExternalShuffleBlockResolver.executorRemoved`
+/// keeps index and data files, and RDD blocks where they are served; checksums are for diagnosis).
+fn is_served(name: &str, rdd_blocks: bool) -> bool {
+    let map_output = |name: &str| {
+        matches!(
+            BlockId::from_str(name),
+            Ok(BlockId::ShuffleData { .. } | BlockId::ShuffleIndex { .. })
+        )
+    };
+    let checksum = |name: &str| {
+        name.split_once(".checksum.")
+            .is_some_and(|(of, algorithm)| {
+                !algorithm.contains('.') && map_output(&format!("{of}.data"))
+            })
+    };
+    let rdd_block = || matches!(BlockId::from_str(name), Ok(BlockId::Rdd { .. }));
+    map_output(name) || checksum(name) || (rdd_blocks && rdd_block())
+}
+
+/// Spreads removals over time.
+struct Clock {
+    pace: Pace,
+    began: Instant,
+    files: u64,
+    bytes: u64,
+}
+
+impl Clock {
+    fn new(pace: Pace) -> Self {
+        Self {
+            pace,
+            began: Instant::now(),
+            files: 0,
+            bytes: 0,
+        }
+    }
+
+    fn wait(&mut self, bytes: u64) {
+        self.files += 1;
+        self.bytes += bytes;
+        let due = (self.files as f64 / self.pace.files as f64)
+            .max(self.bytes as f64 / self.pace.bytes as f64);
+        let early = due - self.began.elapsed().as_secs_f64();
+        if early > WORTH_WAITING_S {
+            std::thread::park_timeout(Duration::from_secs_f64(early));
+        }
+    }
+}
+
+const WORTH_WAITING_S: f64 = 0.01;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn map_outputs_stay() {
+        for name in [
+            "shuffle_0_12_0.data",
+            "shuffle_0_12_0.index",
+            "shuffle_0_12_0.checksum.ADLER32",
+            "shuffle_0_12_0.checksum.CRC32C",
+        ] {
+            assert!(is_served(name, false), "{name}");
+        }
+        for name in [
+            "temp_shuffle_0fb05b2d-41f7-4a27-9bcd-1de0c1a6a3f4",
+            "temp_local_0fb05b2d-41f7-4a27-9bcd-1de0c1a6a3f4",
+            "broadcast_3_piece0",
+            "shuffle_0_12_0.data.0fb05b2d-41f7-4a27-9bcd-1de0c1a6a3f4",
+            "input-0-123",
+            "rdd_1_2",
+        ] {
+            assert!(!is_served(name, false), "{name}");
+        }
+        assert!(is_served("rdd_1_2", true));
+    }
+}

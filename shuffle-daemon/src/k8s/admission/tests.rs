@@ -1,0 +1,86 @@
+//! What a Pod confirms, without an API server.
+
+use super::*;
+
+fn pod(name: &str, executor: &str, address: &str) -> Arc<Pod> {
+    let pod = serde_json::from_value(serde_json::json!({
+        "metadata": {
+            "name": name, "namespace": "spark", "uid": format!("uid-{name}"),
+            "labels": {"spark-app-selector": "spark-1", "spark-role": "executor", "spark-exec-id": executor},
+            "ownerReferences": [{"apiVersion": "v1", "kind": "Pod", "name": "driver", "uid": "uid-driver", "controller": true}]
+        },
+        "spec": {
+            "restartPolicy": "Never",
+            "containers": [{
+                "name": "spark-kubernetes-executor",
+                "volumeMounts": [
+                    {"name": "spark-local-dir-1", "mountPath": "/data/spark", "subPath": "one"},
+                    {"name": "tmp", "mountPath": "/tmp"}
+                ]
+            }],
+            "volumes": [{"name": "spark-local-dir-1", "hostPath": {"path": "/mnt/disk1"}}, {"name": "tmp", "emptyDir": {}}]
+        },
+        "status": {"phase": "Running", "podIP": address}
+    }))
+    .unwrap();
+    Arc::new(Pod::of(&pod).unwrap())
+}
+
+fn registration(dirs: &[&str]) -> Registration {
+    Registration {
+        app: "spark-1".into(),
+        executor: "7".into(),
+        local_dirs: dirs.iter().map(ToString::to_string).collect(),
+        sub_dirs: 64,
+        ..Registration::default()
+    }
+}
+
+#[test]
+fn directories_get_their_names_on_the_node() {
+    let confirmed = confirm(
+        &pod("a", "7", "10.0.0.1"),
+        registration(&["/data/spark/blockmgr-x"]),
+    );
+    let confirmed = confirmed.unwrap();
+    assert_eq!(confirmed.host_dirs, ["/mnt/disk1/one/blockmgr-x"]);
+    assert_eq!(confirmed.local_dirs, ["/data/spark/blockmgr-x"]);
+    let known = confirmed.pod.unwrap();
+    assert_eq!(
+        (known.uid.as_str(), known.driver_uid.as_str()),
+        ("uid-a", "uid-driver")
+    );
+}
+
+#[test]
+fn directories_that_end_with_the_pod_are_refused() {
+    for dir in [
+        "/tmp/blockmgr-x",
+        "/var/data/blockmgr-x",
+        "/data/sparkling/blockmgr-x",
+    ] {
+        let refusal = confirm(
+            &pod("a", "7", "10.0.0.1"),
+            registration(&["/data/spark/b", dir]),
+        );
+        let text = refusal.unwrap_err().to_string();
+        assert!(text.contains(dir) && text.contains("spark/a"), "{text}");
+    }
+}
+
+#[test]
+fn a_pod_with_the_real_id_goes_before_placeholders() {
+    let pods = [pod("a", PLACEHOLDER, "10.0.0.1"), pod("b", "7", "10.0.0.2")];
+    let found = candidates(pods.iter(), &registration(&[]));
+    assert_eq!(
+        found.iter().map(|pod| &*pod.name).collect::<Vec<_>>(),
+        ["b"]
+    );
+    let found = candidates(pods[..1].iter(), &registration(&[]));
+    assert_eq!(found.len(), 1, "the driver has not patched the label yet");
+    let other = Registration {
+        app: "spark-2".into(),
+        ..registration(&[])
+    };
+    assert!(candidates(pods.iter(), &other).is_empty());
+}

@@ -1,0 +1,235 @@
+//! Executors that can be known without their registration.
+//!
+//! Where a directory's path says whose it is (`…/<application>/<executor>/blockmgr-…`), its blocks
+//! can be served although the registration is lost: the state directory was, or the executor
+//! registered with nobody because the daemon was down. Only for applications whose driver or
+//! executors live; of several directories on one disk the newest counts. Pure; `cleanup::keeper`
+//! registers what is found.
+
+use std::collections::{BTreeMap, HashSet};
+
+use super::mounts;
+use super::pod::{Pod, Role};
+use super::pod_table::Pods;
+use crate::cleanup::scan::{Entry, Kind};
+use crate::registry::{PodRef, Registration};
+
+/// `spark.diskStore.subDirectories` when nobody says otherwise.
+const SUB_DIRS: i32 = 64;
+
+/// What may be registered. `roots` are their absolute paths; `living` applications that are not over.
+#[must_use]
+pub fn discover(
+    entries: &[Entry],
+    roots: &[String],
+    pods: &Pods,
+    living: &HashSet<String>,
+    is_registered: impl Fn(&str, &str) -> bool,
+) -> Vec<Registration> {
+    let mut found: BTreeMap<(&str, &str), Vec<&Entry>> = BTreeMap::new();
+    for entry in entries {
+        if let (Kind::BlockManager, Some(app), Some(executor)) =
+            (entry.kind, &entry.app, &entry.executor)
+            && living.contains(app)
+            && !is_registered(app, executor)
+        {
+            found.entry((app, executor)).or_default().push(entry);
+        }
+    }
+    found
+        .into_iter()
+        .filter_map(|((app, executor), entries)| {
+            let pod = pods.iter().find(|pod| {
+                pod.role == Role::Executor
+                    && pod.app == app
+                    && pod.executor.as_deref() == Some(executor)
+            });
+            let host_dirs = newest_of_each(&entries, roots);
+            registration(app, executor, host_dirs, pod.map(AsRef::as_ref), pods)
+        })
+        .collect()
+}
+
+/// The newest directory of each parent, which is one of each disk.
+fn newest_of_each(entries: &[&Entry], roots: &[String]) -> Vec<String> {
+    let mut newest: BTreeMap<String, &Entry> = BTreeMap::new();
+    for &entry in entries {
+        let Some(root) = roots.get(usize::from(entry.root)) else {
+            continue;
+        };
+        let parent = entry
+            .relative
+            .rsplit_once('/')
+            .map_or("", |(above, _)| above);
+        let known = newest.entry(format!("{root}/{parent}")).or_insert(entry);
+        if known.born < entry.born {
+            *known = entry;
+        }
+    }
+    newest
+        .values()
+        .filter_map(|entry| {
+            let root = roots.get(usize::from(entry.root))?;
+            Some(format!("{root}/{}", entry.relative))
+        })
+        .collect()
+}
+
+fn registration(
+    app: &str,
+    executor: &str,
+    host_dirs: Vec<String>,
+    pod: Option<&Pod>,
+    pods: &Pods,
+) -> Option<Registration> {
+    let host_dirs = in_order(host_dirs, pod)?;
+    let to_container = |host: &String| match pod {
+        Some(pod) => to_container(pod, host),
+        None => host.clone(),
+    };
+    let local_dirs: Vec<_> = host_dirs.iter().map(to_container).collect();
+    let owner = pod.and_then(|pod| Some((pod.namespace.clone(), pod.owner.clone()?)));
+    // Executors of one application have one driver.
+    let owner = owner.or_else(|| {
+        let other = pods.iter().filter(|pod| pod.app == app);
+        other
+            .filter_map(|pod| Some((pod.namespace.clone(), pod.owner.clone()?)))
+            .next()
+    });
+    let pod = owner.map(|(namespace, owner)| PodRef {
+        namespace,
+        uid: pod.map(|pod| pod.uid.clone()).unwrap_or_default(),
+        driver_name: owner.name,
+        driver_uid: owner.uid,
+    });
+    Some(Registration {
+        app: app.to_owned(),
+        executor: executor.to_owned(),
+        host_dirs: if host_dirs == local_dirs {
+            Vec::new()
+        } else {
+            host_dirs
+        },
+        local_dirs,
+        sub_dirs: SUB_DIRS,
+        shuffle_manager: String::new(),
+        pod,
+        unverified: false,
+    })
+}
+
+/// Files are spread over directories by their number in the executor's own order, which the Pod's
+/// environment tells. Without it only a single directory has an order.
+fn in_order(host_dirs: Vec<String>, pod: Option<&Pod>) -> Option<Vec<String>> {
+    if host_dirs.len() == 1 {
+        return Some(host_dirs);
+    }
+    let above: Vec<_> = pod?
+        .local_dirs
+        .iter()
+        .map(|dir| mounts::to_host(&pod?.mounts, dir))
+        .collect::<Option<_>>()?;
+    let ordered: Vec<_> = above
+        .iter()
+        .filter_map(|above| {
+            host_dirs.iter().find(|dir| {
+                dir.rsplit_once('/')
+                    .is_some_and(|(parent, _)| parent == above)
+            })
+        })
+        .cloned()
+        .collect();
+    (ordered.len() == host_dirs.len()).then_some(ordered)
+}
+
+/// As the executor calls a directory of the node.
+fn to_container(pod: &Pod, host: &str) -> String {
+    let named = pod.mounts.iter().filter_map(|mount| {
+        let above = mount.host_path.as_ref()?;
+        let rest = mounts::beneath(host, above)?;
+        Some((above.len(), format!("{}{rest}", mount.container_path)))
+    });
+    named
+        .max_by_key(|(length, _)| *length)
+        .map_or_else(|| host.to_owned(), |(_, name)| name)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, UNIX_EPOCH};
+
+    use super::*;
+
+    fn entry(root: u16, relative: &str, born: u64) -> Entry {
+        let mut parts = relative.split('/').map(ToOwned::to_owned);
+        Entry {
+            root,
+            relative: relative.into(),
+            kind: Kind::BlockManager,
+            app: parts.next(),
+            executor: parts.next(),
+            born: UNIX_EPOCH + Duration::from_secs(born),
+        }
+    }
+
+    fn pod() -> Pod {
+        let pod = serde_json::from_value(serde_json::json!({
+            "metadata": {
+                "name": "exec-2", "namespace": "spark", "uid": "u2",
+                "labels": {"spark-app-selector": "spark-a", "spark-role": "executor", "spark-exec-id": "2"},
+                "ownerReferences": [{"apiVersion": "v1", "kind": "Pod", "name": "driver", "uid": "u0", "controller": true}]
+            },
+            "spec": {
+                "containers": [{
+                    "name": "spark-kubernetes-executor",
+                    "env": [
+                        {"name": "SPARK_APPLICATION_ID", "value": "spark-a"},
+                        {"name": "SPARK_EXECUTOR_ID", "value": "2"},
+                        {"name": "SPARK_LOCAL_DIRS", "value": "/y,/x"}
+                    ],
+                    "volumeMounts": [
+                        {"name": "x", "mountPath": "/x", "subPathExpr": "$(SPARK_APPLICATION_ID)/$(SPARK_EXECUTOR_ID)"},
+                        {"name": "y", "mountPath": "/y", "subPathExpr": "$(SPARK_APPLICATION_ID)/$(SPARK_EXECUTOR_ID)"}
+                    ]
+                }],
+                "volumes": [{"name": "x", "hostPath": {"path": "/d0"}}, {"name": "y", "hostPath": {"path": "/d1"}}]
+            },
+            "status": {"phase": "Running"}
+        }));
+        Pod::of(&pod.unwrap()).unwrap()
+    }
+
+    #[test]
+    fn executors_are_known_from_their_paths() {
+        let roots = ["/d0".to_owned(), "/d1".to_owned()];
+        let entries = [
+            entry(0, "spark-a/1/blockmgr-old", 5),
+            entry(0, "spark-a/1/blockmgr-new", 9),
+            entry(0, "spark-a/2/blockmgr-x", 5),
+            entry(1, "spark-a/2/blockmgr-y", 5),
+            entry(0, "spark-a/3/blockmgr-x", 5),
+            entry(1, "spark-a/3/blockmgr-y", 5),
+            entry(0, "spark-a/4/blockmgr-x", 5),
+            entry(0, "spark-dead/1/blockmgr-x", 5),
+        ];
+        let pods = Pods::complete([pod()]);
+        let living = HashSet::from(["spark-a".to_owned()]);
+        let found = discover(&entries, &roots, &pods, &living, |_, executor| {
+            executor == "4"
+        });
+        let names: Vec<_> = found.iter().map(|found| found.executor.as_str()).collect();
+        assert_eq!(
+            names,
+            ["1", "2"],
+            "3 has two directories in an order that nobody tells"
+        );
+        assert_eq!(found[0].local_dirs, ["/d0/spark-a/1/blockmgr-new"]);
+        assert_eq!(found[0].pod.as_ref().unwrap().driver_uid, "u0");
+        assert_eq!(found[1].local_dirs, ["/y/blockmgr-y", "/x/blockmgr-x"]);
+        assert_eq!(
+            found[1].host_dirs,
+            ["/d1/spark-a/2/blockmgr-y", "/d0/spark-a/2/blockmgr-x"]
+        );
+        assert_eq!(found[1].pod.as_ref().unwrap().uid, "u2");
+    }
+}

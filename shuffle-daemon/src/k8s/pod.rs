@@ -1,0 +1,183 @@
+//! What the daemon keeps of a Pod of Spark.
+//!
+//! Facts about these Pods: `BasicExecutorFeatureStep`, `KubernetesExecutorConf`,
+//! `KubernetesDriverConf` of spark-kubernetes. Applications are joined by the label
+//! `spark-app-selector` and Pods by UID only: `spark-app-name` differs between a driver and its
+//! executors, and names are used again. Pure.
+
+use std::net::IpAddr;
+use std::time::{Duration, SystemTime};
+
+use k8s_openapi::api::core::v1;
+
+use super::mounts::{self, Mount};
+
+/// Label with the application id, on drivers and executors.
+pub const APP_LABEL: &str = "spark-app-selector";
+/// Label that tells drivers from executors.
+pub const ROLE_LABEL: &str = "spark-role";
+/// Label with the executor id.
+pub const EXECUTOR_LABEL: &str = "spark-exec-id";
+/// Executor id of the statefulset and deployment allocators until the driver gives the real one.
+pub const PLACEHOLDER: &str = "EXECID";
+/// Annotation on executors whose driver is no Pod: how long their application may be idle, in
+/// seconds, before its files go; overrides `--outside-driver-ttl`.
+pub const TTL_ANNOTATION: &str = "shuffle-daemon/outside-driver-ttl-seconds";
+
+/// What a Pod is in its application.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Runs the driver.
+    Driver,
+    /// Runs an executor.
+    Executor,
+}
+
+/// The owner of executors.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Owner {
+    /// Name of the driver's Pod.
+    pub name: String,
+    /// Its UID.
+    pub uid: String,
+}
+
+/// A Pod of Spark.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pod {
+    /// Unique for ever, other than the name.
+    pub uid: String,
+    /// Namespace.
+    pub namespace: String,
+    /// Name, which may be used again.
+    pub name: String,
+    /// Application id.
+    pub app: String,
+    /// Driver or executor.
+    pub role: Role,
+    /// Executor id, or [`PLACEHOLDER`].
+    pub executor: Option<String>,
+    /// Not in phase Succeeded or Failed: a process of it may run.
+    pub living: bool,
+    /// Its containers are started again when they end, so that one Pod is several executors.
+    pub restarts: bool,
+    /// Where its connections come from: its own addresses, which in the host's network are the node's.
+    pub addresses: Vec<IpAddr>,
+    /// When the kubelet of this node took it, by this node's clock.
+    pub started: Option<SystemTime>,
+    /// The driver that owns it.
+    pub owner: Option<Owner>,
+    /// Mounts of the container of Spark.
+    pub mounts: Vec<Mount>,
+    /// Directories that its executor was told to use, in its order, as the container sees them
+    /// (`Utils.getConfiguredLocalDirs`).
+    pub local_dirs: Vec<String>,
+    /// From [`TTL_ANNOTATION`].
+    pub outside_driver_ttl: Option<Duration>,
+}
+
+impl Pod {
+    /// None for a Pod that is not Spark's.
+    #[must_use]
+    pub fn of(pod: &v1::Pod) -> Option<Self> {
+        let metadata = &pod.metadata;
+        let labels = metadata.labels.as_ref()?;
+        let app = labels.get(APP_LABEL).filter(|app| !app.is_empty())?.clone();
+        let role = match labels.get(ROLE_LABEL)?.as_str() {
+            "driver" => Role::Driver,
+            "executor" => Role::Executor,
+            _ => return None,
+        };
+        let spec = pod.spec.as_ref()?;
+        let status = pod.status.as_ref();
+        let phase = status.and_then(|status| status.phase.as_deref());
+        let container = spec
+            .containers
+            .iter()
+            .find(|container| container.name.starts_with("spark-kubernetes-"))
+            .or_else(|| spec.containers.first());
+        let ttl = metadata
+            .annotations
+            .as_ref()
+            .and_then(|annotations| annotations.get(TTL_ANNOTATION)?.parse().ok());
+        Some(Self {
+            uid: metadata.uid.clone()?,
+            namespace: metadata.namespace.clone().unwrap_or_default(),
+            name: metadata.name.clone().unwrap_or_default(),
+            app,
+            role,
+            executor: labels.get(EXECUTOR_LABEL).cloned(),
+            living: !matches!(phase, Some("Succeeded" | "Failed")),
+            restarts: spec.restart_policy.as_deref() != Some("Never"),
+            addresses: status.map(addresses).unwrap_or_default(),
+            started: status
+                .and_then(|status| status.start_time.as_ref())
+                .map(|time| SystemTime::from(time.0)),
+            owner: owner(pod),
+            mounts: container
+                .map(|container| mounts::of_container(pod, container))
+                .unwrap_or_default(),
+            local_dirs: container.map(local_dirs).unwrap_or_default(),
+            outside_driver_ttl: ttl.map(Duration::from_secs),
+        })
+    }
+
+    /// Whether it may be this executor.
+    #[must_use]
+    pub fn may_be(&self, app: &str, executor: &str) -> bool {
+        self.role == Role::Executor
+            && self.app == app
+            && self
+                .executor
+                .as_deref()
+                .is_some_and(|id| id == executor || id == PLACEHOLDER)
+    }
+
+    /// Whether a path of the node can be reached from inside.
+    #[must_use]
+    pub fn reaches(&self, host_path: &str) -> bool {
+        self.mounts.iter().any(|mount| {
+            mount
+                .host_path
+                .as_ref()
+                .is_some_and(|above| mounts::beneath(host_path, above).is_some())
+        })
+    }
+}
+
+fn local_dirs(container: &v1::Container) -> Vec<String> {
+    let variable = |name: &str| {
+        let found = container.env.iter().flatten().find(|env| env.name == name);
+        found.and_then(|env| env.value.as_deref())
+    };
+    let split = |text: &str, separator| text.split(separator).map(Into::into).collect();
+    match (
+        variable("SPARK_EXECUTOR_DIRS"),
+        variable("SPARK_LOCAL_DIRS"),
+    ) {
+        (Some(dirs), _) => split(dirs, ':'),
+        (None, Some(dirs)) => split(dirs, ','),
+        (None, None) => Vec::new(),
+    }
+}
+
+fn addresses(status: &v1::PodStatus) -> Vec<IpAddr> {
+    let listed = status.pod_ips.iter().flatten().map(|ip| ip.ip.as_str());
+    let mut addresses: Vec<IpAddr> = listed
+        .chain(status.pod_ip.as_deref())
+        .filter_map(|text| text.parse().ok())
+        .collect();
+    addresses.dedup();
+    addresses
+}
+
+fn owner(pod: &v1::Pod) -> Option<Owner> {
+    let owners = pod.metadata.owner_references.as_ref()?;
+    owners
+        .iter()
+        .find(|owner| owner.kind == "Pod" && owner.controller == Some(true))
+        .map(|owner| Owner {
+            name: owner.name.clone(),
+            uid: owner.uid.clone(),
+        })
+}

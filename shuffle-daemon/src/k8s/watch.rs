@@ -1,0 +1,116 @@
+//! Watches the Pods of this node and feeds the table.
+//!
+//! One watch (one for each namespace when namespaces are given) with the field selector
+//! `spec.nodeName`: no node sees the Pods of another. A watch that ends, for whatever reason
+//! (410 Gone, the API server restarts, the connection hangs), is begun again with backoff and
+//! jitter for as long as the daemon lives.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use futures_util::stream::{SelectAll, StreamExt};
+use k8s_openapi::api::core::v1;
+use kube::Api;
+use kube::runtime::{WatchStreamExt, watcher};
+use tokio::sync::Notify;
+
+use super::api::ApiServer;
+use super::pod_table::PodTable;
+use crate::metrics;
+
+/// How often an API server that failed is tried.
+const PROBE: Duration = Duration::from_secs(2);
+/// The API server ends a watch after this time, so that one whose connection died unseen is begun
+/// again soon (`timeoutSeconds`).
+const WATCH_TIME_MAX_S: u32 = 240;
+
+/// Whether the API server can be reached, as far as is known.
+#[derive(Debug, Clone, Default)]
+pub struct Reach(Arc<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    reached: AtomicBool,
+    lost: Notify,
+}
+
+impl Reach {
+    /// True from the first answer on, false from an error to the next answer.
+    #[must_use]
+    pub fn is_reached(&self) -> bool {
+        self.0.reached.load(Ordering::Relaxed)
+    }
+
+    fn set(&self, reached: bool) {
+        let before = self.0.reached.swap(reached, Ordering::Relaxed);
+        metrics::api_reachable().set(f64::from(u8::from(reached)));
+        if !reached {
+            self.0.lost.notify_one();
+        }
+        if before && !reached {
+            tracing::warn!(
+                "the API server cannot be reached: nothing is deleted until it can be asked again"
+            );
+        }
+        if !before && reached {
+            tracing::info!("the API server answers");
+        }
+    }
+}
+
+/// Runs for ever.
+pub async fn run(api: ApiServer, mut table: PodTable, reach: Reach) {
+    let mut events = SelectAll::new();
+    for (number, pods) in api.pods().into_iter().enumerate() {
+        let stream = watch(&api, pods);
+        events.push(stream.map(move |event| (number, event)).boxed());
+    }
+    let probe = probe(&api, &reach);
+    tokio::pin!(probe);
+    loop {
+        let event = tokio::select! {
+            event = events.next() => event,
+            () = &mut probe => None,
+        };
+        match event {
+            Some((source, Ok(event))) => {
+                reach.set(true);
+                metrics::pod_events().increment(1);
+                table.handle(source, event);
+            }
+            Some((_, Err(error))) => {
+                metrics::watch_errors().increment(1);
+                tracing::debug!(%error, "the watch of Pods ended; it is begun again");
+                reach.set(false);
+            }
+            // Streams with backoff never end.
+            None => {}
+        }
+    }
+}
+
+fn watch(
+    api: &ApiServer,
+    pods: Api<v1::Pod>,
+) -> impl futures_util::Stream<Item = watcher::Result<watcher::Event<v1::Pod>>> + use<> {
+    let config = watcher::Config::default()
+        .labels(api.selector())
+        .fields(&api.on_this_node())
+        .timeout(WATCH_TIME_MAX_S)
+        .any_semantic();
+    watcher(pods, config).default_backoff()
+}
+
+/// After an error, asks until there is an answer: a watch without events would not tell.
+async fn probe(api: &ApiServer, reach: &Reach) {
+    loop {
+        if reach.is_reached() {
+            reach.0.lost.notified().await;
+        }
+        tokio::time::sleep(PROBE).await;
+        if !reach.is_reached() && api.answers().await {
+            reach.set(true);
+        }
+    }
+}
