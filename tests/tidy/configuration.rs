@@ -8,6 +8,7 @@ use crate::tree;
 
 const DOCUMENT: &str = "shuffle-daemon/CONFIGURATION.md";
 const FLAGS: &str = "shuffle-daemon/src/config/cli.rs";
+const KUBERNETES: &str = "shuffle-daemon/src/config/kubernetes.rs";
 const FILE: &str = "shuffle-daemon/src/config/file.rs";
 const LIMITS: &str = "shuffle-daemon/src/config/limits.rs";
 const SPARK: &[&str] = &[
@@ -23,18 +24,27 @@ pub(crate) fn check() -> Vec<String> {
 }
 
 fn flags() -> Vec<String> {
-    let toml: Vec<String> = fields(&tree::read(FILE), "struct File {")
+    let mut toml: Vec<String> = fields(&tree::read(FILE), "struct File {")
         .into_iter()
         .map(|field| field.name)
         .collect();
-    let fields = fields(&tree::read(FLAGS), "struct Flags {");
+    let kubernetes = tree::read(KUBERNETES);
+    toml.extend(
+        fields(&kubernetes, "struct FileTable {")
+            .into_iter()
+            .map(|field| format!("kubernetes.{}", field.name)),
+    );
+    let mut fields_of = fields(&tree::read(FLAGS), "struct Flags {");
+    fields_of.retain(|field| field.name != "kubernetes");
+    fields_of.extend(fields(&kubernetes, "struct KubernetesFlags {"));
+    let fields = fields_of;
     let rows: Vec<Vec<String>> = fields
         .iter()
         .map(|field| {
             let flag = format!("--{}", field.name.replace('_', "-"));
             let value = after(&field.attributes, "value_name = \"");
             let variable = after(&field.attributes, "env = \"");
-            let key = toml.iter().find(|key| **key == field.name);
+            let key = toml.iter().find(|key| plain(key) == field.name);
             vec![
                 code(&[flag, value].join(" ")),
                 if variable.is_empty() {
@@ -55,15 +65,20 @@ fn flags() -> Vec<String> {
             file!()
         ));
     }
-    let tables = ["spark", "limits"];
+    let tables = ["spark", "limits", "kubernetes"];
     for key in toml.iter().filter(|key| !tables.contains(&key.as_str())) {
-        if fields.iter().all(|field| field.name != *key) {
+        if fields.iter().all(|field| field.name != plain(key)) {
             findings.push(format!("{FILE}: {key} is no flag, so no table shows it"));
         }
     }
     let head = ["flag", "environment", "TOML", "what"];
     findings.extend(table::check(DOCUMENT, "flags", &head, &rows));
     findings
+}
+
+/// The key in its table.
+fn plain(key: &str) -> &str {
+    key.rsplit_once('.').map_or(key, |(_, name)| name)
 }
 
 fn limits() -> Vec<String> {

@@ -48,6 +48,7 @@ const RULES: &[Rule] = &[
             "shuffle-daemon/src/app",
             "shuffle-daemon/src/config",
             "shuffle-daemon/src/disk",
+            "shuffle-daemon/src/prepare",
             "shuffle-daemon/src/registry/store",
         ],
         absent: &["std::fs"],
@@ -77,7 +78,8 @@ const RULES: &[Rule] = &[
             "hyper",
             "TcpStream",
         ],
-        allowed: &[],
+        // Where a registration comes from is part of what it means.
+        allowed: &["std::net::IpAddr"],
         reason: "handlers, and what they ask, never see a socket",
     },
     Rule {
@@ -98,6 +100,27 @@ const RULES: &[Rule] = &[
         absent: &["redb"],
         allowed: &[],
         reason: "one place knows how registrations are kept",
+    },
+    Rule {
+        within: &["shuffle-daemon/src"],
+        except: &["shuffle-daemon/src/k8s"],
+        absent: &["kube::", "k8s_openapi"],
+        allowed: &[],
+        reason: "one module talks to the API server",
+    },
+    Rule {
+        within: &["shuffle-daemon/src/cleanup/policy"],
+        except: &[],
+        absent: &[
+            "tokio",
+            "std::fs",
+            "crate::disk",
+            "Instant",
+            "SystemTime::now",
+            "rustix",
+        ],
+        allowed: &[],
+        reason: "what may be removed follows from arguments alone, so that it can be simulated",
     },
     Rule {
         within: &["executor-client/src"],

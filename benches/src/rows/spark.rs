@@ -17,7 +17,7 @@ use crate::server::Kind;
 
 const STORY: &str = "tiny_blocks";
 /// A story takes half a minute; more rounds than these would take the whole bench's time.
-const ROUNDS_MAX: u32 = 3;
+const ROUNDS_MAX: u32 = 2;
 const CLUSTER_TIME_MAX: Duration = Duration::from_secs(180);
 const STORY_TIME_MAX: Duration = Duration::from_secs(300);
 

@@ -199,7 +199,7 @@ impl Keeper {
                 for (executor, number) in executors {
                     self.forget(&app, &executor, number).await;
                 }
-                let outcome = self.blocking(move |remover| remover.trees(&dirs)).await;
+                let outcome = self.blocking(move |remover| remover.app(&app, &dirs)).await;
                 (reason.label(), outcome)
             }
             Removal::Leftovers {

@@ -27,7 +27,7 @@ mod orphans;
 mod owned;
 mod view;
 
-use owned::{Owned, by_run};
+use owned::{Named, Owned, by_run};
 pub use view::{AppView, Ask, Decision, ExecutorView, Reason, Removal, Run, View};
 
 /// When a quiet application's driver is asked for first.
@@ -118,6 +118,7 @@ impl Policy {
     /// Looks at everything.
     pub fn decide(&mut self, view: &View<'_>) -> Decision {
         let mut decision = Decision::default();
+        let named = Named::of(view);
         let owned = by_run(view);
         self.runs.retain(|run, _| owned.contains_key(run));
         let mut over = HashSet::new();
@@ -126,7 +127,9 @@ impl Policy {
             match self.look_at_run(run, owned, view, &mut decision.asks) {
                 Some(reason) => {
                     over.insert(run.clone());
-                    decision.removals.push(owned.removal(&run.app, reason));
+                    decision
+                        .removals
+                        .push(owned.removal(&run.app, reason, &named));
                 }
                 None => {
                     living.insert(run.app.as_str());
@@ -139,7 +142,7 @@ impl Policy {
         for app in view.apps {
             for executor in &app.executors {
                 if !over.contains(&executor.run(&app.id)) {
-                    self.leftovers(&app.id, executor, view, &mut decision.removals);
+                    self.leftovers(&app.id, executor, (view, &named), &mut decision.removals);
                 }
             }
         }
@@ -214,7 +217,7 @@ impl Policy {
         &self,
         app: &str,
         executor: &ExecutorView,
-        view: &View<'_>,
+        (view, named): (&View<'_>, &Named),
         removals: &mut Vec<Removal>,
     ) {
         // Without a Pod nothing says whether the executor runs.
@@ -226,7 +229,12 @@ impl Policy {
                 app: app.to_owned(),
                 executor: executor.id.clone(),
                 number: executor.number,
-                dirs: executor.dirs.clone(),
+                dirs: executor
+                    .dirs
+                    .iter()
+                    .filter(|dir| named.only_once(dir))
+                    .cloned()
+                    .collect(),
             });
         }
     }

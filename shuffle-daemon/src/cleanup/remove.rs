@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use protocol::block_id::BlockId;
 use rustix::io::Errno;
 
-use super::scan::Kind;
+use super::scan::{self, Kind};
 use crate::disk::roots::Roots;
 use crate::disk::tree::{self, Removed};
 use crate::metrics;
@@ -61,6 +61,24 @@ impl Remover {
     /// Removes directories with everything in them.
     pub fn trees(&self, dirs: &[(u16, String)]) -> Outcome {
         self.each(dirs, true, &|_| true)
+    }
+
+    /// Removes what an application owned, and then the directories of its name, and of executors, that
+    /// it leaves empty.
+    pub fn app(&self, app: &str, dirs: &[(u16, String)]) -> Outcome {
+        let outcome = self.trees(dirs);
+        for (root, relative) in dirs {
+            let mut path = relative.as_str();
+            while let Some((above, _)) = path.rsplit_once('/') {
+                let name = above.rsplit_once('/').map_or(above, |(_, name)| name);
+                let own = name == app || scan::is_executor_id(name);
+                if !own || tree::remove_empty(&self.roots, *root, above).is_err() {
+                    break;
+                }
+                path = above;
+            }
+        }
+        outcome
     }
 
     /// Removes what an executor left that nobody can ask this service for.
@@ -183,6 +201,33 @@ const WORTH_WAITING_S: f64 = 0.01;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_application_goes_with_its_directories_and_nothing_else_does() {
+        let dir = tempfile::tempdir().unwrap();
+        for path in [
+            "team/spark-1/1/b",
+            "team/spark-1/2/b",
+            "team/spark-1/2/kept",
+            "x/7/b",
+        ] {
+            std::fs::create_dir_all(dir.path().join(path)).unwrap();
+            std::fs::write(dir.path().join(path).join("f"), "f").unwrap();
+        }
+        let roots = Arc::new(Roots::open(&[dir.path().to_owned()]).unwrap());
+        let pace = Pace {
+            files: 1000,
+            bytes: 1 << 30,
+        };
+        let remover = Remover::new(roots, Keep { rdd_blocks: false }, pace);
+        let dirs = ["team/spark-1/1/b", "team/spark-1/2/b", "x/7/b", ""];
+        let dirs = dirs.map(|path| (0, path.to_owned()));
+        let outcome = remover.app("spark-1", &dirs);
+        assert_eq!((outcome.files, outcome.failed), (3, 0));
+        let there = |path: &str| dir.path().join(path).exists();
+        assert!(there("team/spark-1/2/kept/f") && !there("team/spark-1/1"));
+        assert!(there("x") && !there("x/7"), "only what is called so");
+    }
 
     #[test]
     fn map_outputs_stay() {

@@ -146,7 +146,8 @@ impl Look<'_> {
     }
 }
 
-fn kind_of(name: &str) -> Option<Kind> {
+/// What a directory of this name is.
+pub(super) fn kind_of(name: &str) -> Option<Kind> {
     if name.strip_prefix("blockmgr-").is_some_and(is_uuid) {
         Some(Kind::BlockManager)
     } else if name.strip_prefix("spark-").is_some_and(is_uuid) {
@@ -169,7 +170,7 @@ fn is_app_id(name: &str) -> bool {
 }
 
 /// Executor ids on Kubernetes are decimal.
-fn is_executor_id(name: &str) -> bool {
+pub(super) fn is_executor_id(name: &str) -> bool {
     !name.is_empty() && name.len() <= 10 && name.bytes().all(|byte| byte.is_ascii_digit())
 }
 

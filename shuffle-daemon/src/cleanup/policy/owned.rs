@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, SystemTime};
 
 use super::view::{ExecutorView, Reason, Removal, Run, View};
-use crate::cleanup::scan::Entry;
+use crate::cleanup::scan::{self, Entry, Kind};
 use crate::k8s::pod::{Owner, Pod, Role};
 
 /// What belongs to one run of an application.
@@ -115,16 +115,18 @@ impl Owned<'_> {
         })
     }
 
-    pub(super) fn removal(&self, app: &str, reason: Reason) -> Removal {
-        let mut dirs: Vec<(u16, String)> = self
-            .executors
-            .iter()
-            .flat_map(|executor| executor.dirs.clone())
+    /// Everything that goes with this run: directories that only it names.
+    pub(super) fn removal(&self, app: &str, reason: Reason, named: &Named) -> Removal {
+        let registered = self.executors.iter().flat_map(|executor| &executor.dirs);
+        let mut dirs: Vec<(u16, String)> = registered
+            .filter(|dir| named.only_once(dir))
+            .cloned()
             .collect();
         dirs.extend(
             self.entries
                 .iter()
-                .map(|entry| (entry.root, entry.relative.clone())),
+                .map(|entry| (entry.root, entry.relative.clone()))
+                .filter(|dir| named.at_most_once(dir)),
         );
         dirs.sort();
         dirs.dedup();
@@ -139,4 +141,34 @@ impl Owned<'_> {
             reason,
         }
     }
+}
+
+/// How often each directory is registered. One that two executors name belongs to neither alone, and
+/// one that is not called as a block manager's may be anything: an executor may say what it likes.
+#[derive(Debug)]
+pub(super) struct Named(HashMap<(u16, String), usize>);
+
+impl Named {
+    pub(super) fn of(view: &View<'_>) -> Self {
+        let mut times = HashMap::new();
+        let executors = view.apps.iter().flat_map(|app| &app.executors);
+        for dir in executors.flat_map(|executor| &executor.dirs) {
+            *times.entry(dir.clone()).or_insert(0) += 1;
+        }
+        Self(times)
+    }
+
+    /// Whether one executor alone has registered a directory, with a name that Spark gives it.
+    pub(super) fn only_once(&self, dir: &(u16, String)) -> bool {
+        self.0.get(dir) == Some(&1) && is_block_manager(&dir.1)
+    }
+
+    fn at_most_once(&self, dir: &(u16, String)) -> bool {
+        self.0.get(dir).is_none_or(|times| *times == 1)
+    }
+}
+
+fn is_block_manager(relative: &str) -> bool {
+    let name = relative.rsplit_once('/').map_or(relative, |(_, name)| name);
+    scan::kind_of(name) == Some(Kind::BlockManager)
 }

@@ -8,7 +8,8 @@ use crate::k8s::pod::Pod;
 use crate::k8s::pod_table::Pods;
 
 const APP: &str = "spark-1";
-const DIR: &str = "blockmgr-a";
+const DIR: &str = "blockmgr-0fb05b2d-41f7-4a27-9bcd-1de0c1a6a3f4";
+const OTHER: &str = "blockmgr-1fb05b2d-41f7-4a27-9bcd-1de0c1a6a3f4";
 
 struct World {
     policy: Policy,
@@ -218,9 +219,9 @@ fn a_second_run_with_the_same_id_does_not_keep_the_first() {
     let mut world = World::new();
     let mut second = app("exec-b", Some("driver-b")).executors.remove(0);
     second.id = "2".into();
-    second.dirs = vec![(0, "blockmgr-b".into())];
+    second.dirs = vec![(0, OTHER.into())];
     world.apps[0].executors.push(second);
-    world.entries.push(entry("blockmgr-b", 200));
+    world.entries.push(entry(OTHER, 200));
     world.pods = vec![pod("exec-b", Some("driver-b"))];
     world.policy.tidied(APP, "1", 7);
     let removed = world.removed(60, &Driver::Over);
@@ -308,4 +309,43 @@ fn directories_that_their_path_gives_to_an_application_live_as_long_as_it() {
         }
     }
     assert!(matches!(&world.at(5).removals[..], [Removal::App { app, .. }] if app == APP));
+}
+
+/// An executor may register what it likes below the roots.
+#[test]
+fn directories_of_others_do_not_go_with_an_application() {
+    for claimed in ["", "spark-1", DIR] {
+        let mut world = World::new();
+        let mut thief = app("thief", Some("driver-b"));
+        thief.id = "spark-2".into();
+        thief.executors[0].dirs = vec![(0, claimed.into()), (0, OTHER.into())];
+        world.apps.push(thief);
+        let run = Run {
+            app: "spark-2".into(),
+            driver: Some("driver-b".into()),
+        };
+        let mut removed = Vec::new();
+        for _ in 0..12 {
+            let decision = world.at(5);
+            removed.extend(decision.removals);
+            for ask in decision.asks {
+                assert!(
+                    matches!(&ask, Ask::Driver { run: of, .. } if *of == run),
+                    "{ask:?}"
+                );
+                let now = Duration::from_secs(world.now);
+                world
+                    .policy
+                    .answer(&run, now, Some((Driver::Over, "spark")));
+            }
+        }
+        assert!(!removed.is_empty());
+        for removal in removed {
+            let dirs = match removal {
+                Removal::App { dirs, .. } | Removal::Leftovers { dirs, .. } => dirs,
+                orphan => panic!("{orphan:?}"),
+            };
+            assert_eq!(dirs, [(0, OTHER.to_owned())], "claimed {claimed:?}");
+        }
+    }
 }
