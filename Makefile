@@ -47,7 +47,7 @@ static:
 
 image: static ## Make the image without a container daemon: target/shuffle-daemon.tar
 	@.ci/need python
-	python3 daemonset/image/build.py $(TARGET)/$(HOST)/image/shuffle-daemon shuffle-daemon:$(VERSION) $(TARGET)/shuffle-daemon.tar
+	python3 daemonset/image/build.py $(TARGET)/$(HOST)/image/shuffle-daemon docker.io/library/shuffle-daemon:$(VERSION) $(TARGET)/shuffle-daemon.tar
 
 demo: build ## See a Spark job lose all executors and get them back (under 2 minutes)
 	@.ci/need java python

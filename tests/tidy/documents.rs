@@ -18,6 +18,7 @@ const BASES: &[&str] = &[
     "tests",
     "tests/spark",
     "tests/e2e",
+    "daemonset",
 ];
 const EXTENSIONS: &[&str] = &[
     "rs", "md", "toml", "py", "java", "sh", "jsonl", "lock", "txt",

@@ -79,7 +79,7 @@ const RULES: &[Rule] = &[
             "TcpStream",
         ],
         // Where a registration comes from is part of what it means.
-        allowed: &["std::net::IpAddr"],
+        allowed: &["std::net::IpAddr", "::IpAddr"],
         reason: "handlers, and what they ask, never see a socket",
     },
     Rule {

@@ -16,6 +16,8 @@ const HOSTS: &[&str] = &[
     "prometheus.io",
     "rustup.rs",
     "sh.rustup.rs",
+    "json-schema.org",
+    "kubernetes.io",
     "spark.apache.org",
     "www.apache.org",
 ];

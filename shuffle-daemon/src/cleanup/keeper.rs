@@ -133,7 +133,7 @@ impl Keeper {
         let known = |app: &str, executor: &str| self.registry.executor(app, executor).is_some();
         for registration in discovery::discover(entries, &roots, pods, living, known) {
             let (app, executor) = (registration.app.clone(), registration.executor.clone());
-            match self.writer.register(registration).await {
+            match self.writer.register_if_new(registration).await {
                 Ok(()) => {
                     metrics::executors_discovered().increment(1);
                     tracing::info!(app, executor, "registered an executor from its directories");
@@ -310,7 +310,11 @@ pub fn views(registry: &Registry) -> Vec<AppView> {
             .iter()
             .map(|dir| (dir.root(), dir.relative().to_owned()))
             .collect(),
-        pod: executor.pod().map(|pod| pod.uid.clone()),
+        // A discovered executor has no Pod that could tell whether it runs.
+        pod: executor
+            .pod()
+            .map(|pod| pod.uid.clone())
+            .filter(|uid| !uid.is_empty()),
         driver: executor
             .pod()
             .filter(|pod| !pod.driver_uid.is_empty())

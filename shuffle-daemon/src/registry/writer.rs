@@ -4,6 +4,7 @@
 //! publishes them, and answers. When the store fails it goes on without: registrations are
 //! served from memory, said to be so, and written once the store works again.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, channel};
@@ -34,6 +35,8 @@ struct Request {
     change: Change,
     /// Of a registration.
     dirs: Vec<LocalDir>,
+    /// A registration of the executor itself goes before this one.
+    only_new: bool,
     done: oneshot::Sender<()>,
     /// The connection's, so that the log names the peer.
     span: Span,
@@ -58,7 +61,16 @@ impl Handle {
             let Registration { app, executor, local_dirs, .. } = &registration;
             tracing::warn!(app, executor, dirs = local_dirs.join(","), %error, "refused to register executor");
         })?;
-        Ok(self.ask(Change::Put(registration), dirs).await?)
+        Ok(self.ask(Change::Put(registration), dirs, false).await?)
+    }
+
+    /// Registers an executor that did not do it itself, unless it has meanwhile.
+    ///
+    /// # Errors
+    /// As [`Self::register`].
+    pub async fn register_if_new(&self, registration: Registration) -> Result<(), Error> {
+        let dirs = self.registry.check(&registration)?;
+        Ok(self.ask(Change::Put(registration), dirs, true).await?)
     }
 
     /// Forgets an executor, durably; its files are not touched.
@@ -67,7 +79,7 @@ impl Handle {
     /// When the daemon goes down.
     pub async fn remove_executor(&self, app: &str, executor: &str) -> Result<(), Gone> {
         let (app, executor) = (app.to_owned(), executor.to_owned());
-        self.ask(Change::RemoveExecutor { app, executor }, Vec::new())
+        self.ask(Change::RemoveExecutor { app, executor }, Vec::new(), false)
             .await
     }
 
@@ -78,14 +90,15 @@ impl Handle {
     /// When the daemon goes down.
     pub async fn remove_app(&self, app: &str) -> Result<(), Gone> {
         let app = app.to_owned();
-        self.ask(Change::RemoveApp { app }, Vec::new()).await
+        self.ask(Change::RemoveApp { app }, Vec::new(), false).await
     }
 
-    async fn ask(&self, change: Change, dirs: Vec<LocalDir>) -> Result<(), Gone> {
+    async fn ask(&self, change: Change, dirs: Vec<LocalDir>, only_new: bool) -> Result<(), Gone> {
         let (done, answer) = oneshot::channel();
         let request = Request {
             change,
             dirs,
+            only_new,
             done,
             span: Span::current(),
         };
@@ -149,6 +162,15 @@ impl Writer {
     }
 }
 
+fn is_new(registry: &Registry, request: &Request) -> bool {
+    match &request.change {
+        Change::Put(registration) => registry
+            .executor(&registration.app, &registration.executor)
+            .is_none(),
+        _ => true,
+    }
+}
+
 /// The next request. While they come one right after another, it is looked for without sleeping,
 /// which would cost more than the registration itself.
 fn next(requests: &Receiver<Request>, rapid: &AtomicBool) -> Result<Request, RecvTimeoutError> {
@@ -171,8 +193,12 @@ fn run(
     requests: &Receiver<Request>,
     rapid: &AtomicBool,
 ) {
+    let mut waiting = VecDeque::new();
     loop {
-        let first = match next(requests, rapid) {
+        let first = match waiting
+            .pop_front()
+            .map_or_else(|| next(requests, rapid), Ok)
+        {
             Ok(request) => Some(request),
             Err(RecvTimeoutError::Timeout) => None,
             Err(RecvTimeoutError::Disconnected) => break,
@@ -191,6 +217,16 @@ fn run(
         };
         let mut batch = vec![first];
         batch.extend(requests.try_iter().take(BATCH_MAX - 1));
+        // Not in one batch with anything else: what comes before it must be seen.
+        if batch.iter().any(|request| request.only_new) && batch.len() > 1 {
+            let (late, now): (Vec<_>, Vec<_>) = batch.into_iter().partition(|r| r.only_new);
+            waiting.extend(late);
+            batch = now;
+        }
+        let known = |request: &mut Request| request.only_new && !is_new(registry, request);
+        for request in batch.extract_if(.., known) {
+            let _ = request.done.send(());
+        }
         let (changes, rest): (Vec<_>, Vec<_>) = batch
             .into_iter()
             .map(|request| (request.change, (request.dirs, request.done, request.span)))
