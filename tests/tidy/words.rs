@@ -13,6 +13,8 @@ const HOSTS: &[&str] = &[
     "localhost",
     "docs.rs",
     "github.com",
+    "kubernetes.default.svc",
+    "kubernetes.io",
     "prometheus.io",
     "rustup.rs",
     "sh.rustup.rs",
