@@ -13,6 +13,7 @@ const HOSTS: &[&str] = &[
     "localhost",
     "docs.rs",
     "github.com",
+    "json-schema.org",
     "kubernetes.default.svc",
     "kubernetes.io",
     "prometheus.io",
