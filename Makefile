@@ -5,7 +5,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-builtin-rules --no-print-directory
-.PHONY: help build static image demo test test-matrix vectors bench bench-micro check fmt clippy doc deny tidy advisories fuzz clean
+.PHONY: help build static image image-check kube demo test test-matrix vectors bench bench-micro check fmt clippy doc deny tidy advisories fuzz clean
 
 # Python environments with Spark (460 MB each) and cargo tools: outside the tree, so that a fresh clone finds them.
 override SHUFFLE_CACHE := $(abspath $(or $(SHUFFLE_CACHE),$(HOME)/.cache/shuffle-daemon))
@@ -24,6 +24,9 @@ LOADGEN := $(dir $(DAEMON))loadgen
 # The tests run what is shipped, and do not build it again.
 TEST := SHUFFLE_DAEMON=$(DAEMON) cargo test --workspace --no-fail-fast
 SPARK := cd tests/spark && python3 -m sparktest
+CLUSTER := PYTHONPATH=$(CURDIR)/tests/spark:$(CURDIR)/tests/cluster python3 -m clustertest
+# What the image may weigh, bytes.
+IMAGE_BYTES_MAX := 15000000
 
 CARGO_DENY_VERSION := 0.20.2
 CARGO_FUZZ_VERSION := 0.13.2
@@ -49,11 +52,24 @@ image: static ## Make the image without a container daemon: target/shuffle-daemo
 	@.ci/need python
 	python3 daemonset/image/build.py $(TARGET)/$(HOST)/image/shuffle-daemon docker.io/library/shuffle-daemon:$(VERSION) $(TARGET)/shuffle-daemon.tar
 
+# The copy has another path and another time; what is built of it must not show that.
+image-check: image ## Make the image again from a copy of the tree: the same bytes, and not too many
+	copy=$$(mktemp -d); trap 'rm -rf "$$copy"' EXIT; \
+	git ls-files -z | xargs -0 cp --parents --target-directory="$$copy"; \
+	CARGO_TARGET_DIR=$$copy/target $(MAKE) --directory="$$copy" image; \
+	cmp $(TARGET)/shuffle-daemon.tar "$$copy/target/shuffle-daemon.tar"; \
+	bytes=$$(stat --format=%s $(TARGET)/shuffle-daemon.tar); \
+	echo "the same $$bytes bytes twice"; [[ $$bytes -le $(IMAGE_BYTES_MAX) ]]
+
+kube: ## Build etcd, Kubernetes and Helm from Go modules, once (7 to 14 minutes), into the cache
+	@.ci/need go python
+	$(CLUSTER).programs kube helm
+
 demo: build ## See a Spark job lose all executors and get them back (under 2 minutes)
 	@.ci/need java python
 	cd tests && python3 -m demo $(DAEMON)
 
-test: build ## Run all tests but the matrix; TEST_ARGS=… goes to each program of tests
+test: build kube ## Run all tests but the matrix and the cluster; TEST_ARGS=… goes to each program of tests
 	@.ci/need java python
 	$(SPARK).venv $$(python3 -c 'from sparktest import versions as v; print(v.newest(), v.newest_of(3))') >/dev/null
 	$(TEST)$(if $(TEST_ARGS), -- $(TEST_ARGS))
@@ -119,4 +135,4 @@ fuzz: ## Run each fuzz target for FUZZ_SECONDS (60)
 clean: ## Remove what was built; the cache stays, its place is printed
 	cargo clean
 	rm -rf protocol/fuzz/target
-	@echo "kept: $(SHUFFLE_CACHE) (Python environments and cargo tools)"
+	@echo "kept: $(SHUFFLE_CACHE) (Python environments, Kubernetes, cargo tools)"

@@ -6,8 +6,10 @@
 
 #![forbid(unsafe_code)]
 
+pub mod api_server;
 pub mod binary;
 pub mod daemon;
 pub mod files;
 pub mod hex;
+pub mod pods;
 pub mod wait;
