@@ -5,7 +5,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-builtin-rules --no-print-directory
-.PHONY: help build static image image-check kube demo test test-matrix vectors bench bench-micro check fmt clippy doc deny tidy advisories fuzz clean
+.PHONY: help build static image image-check kube demo test test-matrix test-cluster vectors bench bench-micro check fmt clippy doc deny tidy advisories fuzz clean
 
 # Python environments with Spark (460 MB each) and cargo tools: outside the tree, so that a fresh clone finds them.
 override SHUFFLE_CACHE := $(abspath $(or $(SHUFFLE_CACHE),$(HOME)/.cache/shuffle-daemon))
@@ -78,6 +78,12 @@ test-matrix: build ## Run each Spark line from 3.4 to 4.3, and two at once (3 GB
 	@.ci/need java python
 	$(SPARK).venv all >/dev/null
 	$(TEST) --features e2e/matrix --test matrix
+
+# Stories share one cluster and play one after another, so that a second one does not wait with its limit running.
+test-cluster: image ## Run Spark on a real Kubernetes node with the chart (root, under 25 minutes); TEST_ARGS=NAME for one story
+	@.ci/need java python
+	SHUFFLE_IMAGE=$(TARGET)/shuffle-daemon.tar cargo test --package e2e --features e2e/cluster --test cluster --no-fail-fast -- \
+		--test-threads=1 --show-output $(TEST_ARGS)
 
 vectors: build ## Check the golden vectors alone; SHUFFLE_VECTORS=DIR takes others
 	$(TEST) --test wire -- vectors::

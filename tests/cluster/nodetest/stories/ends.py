@@ -1,0 +1,50 @@
+"""Ends of applications and executors, and who else lives on when they come."""
+
+from ..stage import Stage
+from . import shuffle
+
+
+def two_applications(stage: Stage) -> None:
+    """Of two applications at once one ends; the other keeps every file."""
+    stage.install()
+    short, long = stage.application("short"), stage.application("long")
+    first = shuffle.write(stage, long)
+    shuffle.write(stage, short)
+    shuffle.wait_until_idle(stage, long)
+    before = stage.files(long.id)
+    short.stop()
+    shuffle.check_clean(stage, short)
+    stage.claims.equal("every file of the other one is still there", stage.files(long.id), before)
+    shuffle.read_again(stage, long, first)
+    long.stop()
+    shuffle.check_clean(stage, long)
+    shuffle.check_log(stage, long)
+
+
+def driver_killed(stage: Stage) -> None:
+    """The Pod of the driver is deleted at once, while executors hold map outputs and a broadcast variable."""
+    stage.install()
+    application = stage.application("job")
+    shuffle.write(stage, application)
+    application.step("broadcast", size=16 << 20)
+    stage.claims.that("there is something to remove", len(stage.map_outputs(application)) == shuffle.MAPS)
+    stage.kubectl("delete", "pod", application.driver_pod, "--grace-period=0", "--force")
+    application.wait_until_gone()
+    shuffle.check_clean(stage, application)
+    stage.claims.equal("nothing at all is on the disk", stage.entries(), [])
+
+
+def executor_out_of_memory(stage: Stage) -> None:
+    """The kernel kills an executor; its map outputs serve on, and nothing is computed twice."""
+    stage.install()
+    application = stage.application("job", {"spark.task.maxFailures": "1"})
+    first = shuffle.write(stage, application)
+    said = application.step("out_of_memory")
+    stage.claims.that("the kernel killed an executor", "exit code 137" in said, said.strip().splitlines()[0])
+    shuffle.wait_until_idle(stage, application)
+    shuffle.read_again(stage, application, first)
+    application.stop()
+    shuffle.check_clean(stage, application)
+    log = application.log()
+    stage.claims.equal("no fetch failed", log.fetch_failures, [])
+    stage.claims.equal("no stage computed twice", log.recomputed, [])
