@@ -7,4 +7,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod admission;
+mod cleanup;
+mod place;
 mod server;

@@ -133,10 +133,12 @@ impl Admission {
         let mut asked = false;
         loop {
             let found = candidates(pods.snapshot().living(), &registration);
-            if !found.is_empty() {
+            let waited = began.elapsed();
+            // A Pod has its address a moment after its executor has started.
+            let placed = found.iter().any(|pod| !pod.addresses.is_empty());
+            if placed || (waited >= WAIT_MAX && !found.is_empty()) {
                 return self.judge(&found, registration, peer);
             }
-            let waited = began.elapsed();
             if waited >= WAIT_MAX {
                 return Err(self.no_pod(&registration));
             }
@@ -152,7 +154,7 @@ impl Admission {
                 let found: Vec<_> = found.into_iter().map(Arc::new).collect();
                 let living = found.iter().filter(|pod| pod.living);
                 let found = candidates(living, &registration);
-                if !found.is_empty() {
+                if found.iter().any(|pod| !pod.addresses.is_empty()) {
                     return self.judge(&found, registration, peer);
                 }
                 continue;

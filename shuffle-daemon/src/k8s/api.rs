@@ -158,15 +158,28 @@ impl ApiServer {
         self.list(&params, "list the Pods of an executor").await
     }
 
-    /// What became of a driver, by name, from the API server's cache but not older than what the
-    /// executor's Pod showed.
+    /// What became of a driver, by name, from the API server's cache; an end is asked for once more,
+    /// past the cache.
     ///
     /// # Errors
     /// When the API server does not say; then nothing is known.
     pub async fn driver(&self, namespace: &str, owner: &Owner) -> Result<Driver, Error> {
+        let cached = self.driver_at(namespace, owner, GetParams::any()).await?;
+        if cached != Driver::Over {
+            return Ok(cached);
+        }
+        // A cache may be older than the driver: an end is believed when the newest state says so.
+        self.driver_at(namespace, owner, GetParams::default()).await
+    }
+
+    async fn driver_at(
+        &self,
+        namespace: &str,
+        owner: &Owner,
+        params: GetParams,
+    ) -> Result<Driver, Error> {
         metrics::api_requests("get").increment(1);
         let api: Api<v1::Pod> = Api::namespaced(self.client.clone(), namespace);
-        let params = GetParams::any();
         let get = api.get_with(&owner.name, &params);
         let what = "get the driver's Pod";
         match limited(get, what).await? {
