@@ -34,56 +34,59 @@ fn can(server: &ApiServer, who: &str, what: &[&str]) -> bool {
     String::from_utf8(answer.stdout).unwrap().trim_end() == "yes"
 }
 
-#[tokio::test]
-async fn api_server_takes_chart_and_examples_and_gives_no_more_rights() {
+/// Validation is strict: a field that does not exist is an error.
+const APPLY: &[&str] = &["apply", "--validate=strict", "--filename=-"];
+const TRY: &[&str] = &[
+    "create",
+    "--dry-run=server",
+    "--validate=strict",
+    "--filename=-",
+];
+
+async fn server_with_namespaces() -> ApiServer {
     let server = ApiServer::start().await.unwrap();
     for namespace in [NAMESPACE, "spark-a", "spark-b"] {
         stdout(kubectl(&server, &["create", "namespace", namespace], ""));
     }
-    // Validation is strict: a field that does not exist is an error.
-    let strict = ["apply", "--validate=strict", "--filename=-"];
-    stdout(kubectl(&server, &strict, &render::text("shuffle", &[])));
-    let namespaced = [
-        "--set=namespaces={spark-a}",
-        "--set=networkPolicy.enabled=true,hostNetwork=false",
-    ];
-    stdout(kubectl(
-        &server,
-        &strict,
-        &render::text("narrow", &namespaced),
-    ));
-    for template in std::fs::read_dir(daemonset("examples")).unwrap() {
-        let path = template.unwrap().path();
+    server
+}
+
+#[tokio::test]
+async fn api_server_takes_every_rendering_and_example() {
+    let server = server_with_namespaces().await;
+    let wide = render::text("shuffle", &[]);
+    let policy = "--set=networkPolicy.enabled=true,hostNetwork=false,namespaces={spark-a}";
+    for rendering in [wide, render::text("shuffle", &[policy])] {
+        stdout(kubectl(&server, APPLY, &rendering));
+    }
+    for example in std::fs::read_dir(daemonset("examples")).unwrap() {
+        let path = example.unwrap().path();
         if path
             .extension()
             .is_some_and(|extension| extension == "yaml")
         {
-            let pod = std::fs::read_to_string(&path).unwrap();
-            let pod = completed(&pod);
-            let dry = [
-                "create",
-                "--dry-run=server",
-                "--validate=strict",
-                "--filename=-",
-            ];
-            stdout(kubectl(&server, &dry, &pod));
+            let template = std::fs::read_to_string(&path).unwrap();
+            stdout(kubectl(&server, TRY, &completed(&template)));
         }
     }
+}
+
+#[tokio::test]
+async fn service_account_may_read_pods_and_write_events_only() {
+    let server = server_with_namespaces().await;
+    stdout(kubectl(&server, APPLY, &render::text("shuffle", &[])));
+    let narrow = render::text("narrow", &["--set=namespaces={spark-a}"]);
+    stdout(kubectl(&server, APPLY, &narrow));
 
     let wide = "shuffle-shuffle-daemon";
     for namespace in ["--all-namespaces", "--namespace=spark-b"] {
         for verb in ["get", "list", "watch"] {
-            assert!(
-                can(&server, wide, &[verb, "pods", namespace]),
-                "{verb} {namespace}"
-            );
+            let what = [verb, "pods", namespace];
+            assert!(can(&server, wide, &what), "{what:?}");
         }
     }
-    assert!(can(
-        &server,
-        wide,
-        &["create", "events.events.k8s.io", "--namespace=spark-b"]
-    ));
+    let events = ["create", "events.events.k8s.io", "--namespace=spark-b"];
+    assert!(can(&server, wide, &events));
     for what in [
         ["delete", "pods"],
         ["create", "pods"],
@@ -96,21 +99,10 @@ async fn api_server_takes_chart_and_examples_and_gives_no_more_rights() {
     }
 
     let narrow = "narrow-shuffle-daemon";
-    assert!(can(
-        &server,
-        narrow,
-        &["watch", "pods", "--namespace=spark-a"]
-    ));
-    assert!(!can(
-        &server,
-        narrow,
-        &["watch", "pods", "--namespace=spark-b"]
-    ));
-    assert!(!can(
-        &server,
-        narrow,
-        &["watch", "pods", "--all-namespaces"]
-    ));
+    let watch = |namespace| can(&server, narrow, &["watch", "pods", namespace]);
+    assert!(watch("--namespace=spark-a"));
+    assert!(!watch("--namespace=spark-b"));
+    assert!(!watch("--all-namespaces"));
 }
 
 /// A Pod template as Spark completes it: name and the executor's container.

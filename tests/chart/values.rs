@@ -1,5 +1,8 @@
 //! What each value of the chart does, and which values it refuses.
 
+use std::process::{Command, Stdio};
+
+use e2e::binary;
 use serde_json::json;
 
 use crate::render::{self, arguments, objects, refusal};
@@ -25,6 +28,22 @@ fn daemon_has_no_right_that_it_does_not_need() {
     );
     assert_eq!(prepare["readOnlyRootFilesystem"], true);
     assert_eq!(prepare["allowPrivilegeEscalation"], false);
+}
+
+#[test]
+fn chart_is_clean_and_has_the_version_of_the_daemon() {
+    let lint = Command::new(binary::helm().unwrap())
+        .args(["lint", "--strict"])
+        .arg(render::daemonset("chart"))
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    render::stdout(lint);
+    let about = std::fs::read_to_string(render::daemonset("chart/Chart.yaml")).unwrap();
+    for key in ["version", "appVersion"] {
+        let wanted = format!("{key}: {}", env!("CARGO_PKG_VERSION"));
+        assert!(about.lines().any(|line| line == wanted), "{wanted}");
+    }
 }
 
 #[test]
