@@ -9,6 +9,7 @@ are kept in the folder of the cluster, below `stories`, when a claim fails.
 import argparse
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -77,6 +78,8 @@ class Stage:
         self._applications: list[Application] = []
         self._logs = Path(machine.folder) / "stories" / story
         self._logs.mkdir(parents=True, exist_ok=True)
+        for node in range(1, machine.nodes + 1):  # of a run before, on a cluster that was left up
+            shutil.rmtree(self.host(node, f"/data/{self.namespace}"), ignore_errors=True)
         machine.kubectl("create", "namespace", self.namespace)
         machine.kubectl("-n", self.namespace, "apply", "-f", "-", given=_RIGHTS)
 
