@@ -4,6 +4,11 @@
 //! share one cluster, which lives as long as this process, and play one after another. Needs root:
 //! `make test-cluster` has it, and elsewhere each test says that it was skipped.
 
+#![allow(
+    clippy::print_stdout,
+    reason = "a story that passes shows its claims and figures, one that is skipped says so"
+)]
+
 #[path = "../spark/lab.rs"]
 mod lab;
 
@@ -86,7 +91,7 @@ fn sidecars_serve_after_their_executors() -> Result<()> {
 /// Plays a story on the cluster, which whoever asks first starts. The error holds all that was said.
 fn play(story: &str) -> Result<()> {
     if !rustix::process::geteuid().is_root() {
-        eprintln!("skipped: {story} needs root: sudo make test-cluster");
+        println!("skipped: {story} needs root: sudo make test-cluster");
         return Ok(());
     }
     // Held for the whole story: two cores have room for one.

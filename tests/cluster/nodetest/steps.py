@@ -6,6 +6,7 @@
 an environment that holds pyspark, and imports nothing else of this package.
 """
 
+import gc
 import json
 import os
 import signal
@@ -88,6 +89,13 @@ class Steps:
         except Exception as error:  # the task is lost with its executor
             return str(error)[:2000]
         return "survived"
+
+    def drop(self):
+        """Forgets the shuffle, so that Spark's cleaner has its blocks removed."""
+        self._shuffled = None
+        gc.collect()
+        self._context._jvm.System.gc()
+        return "dropped"
 
     def stop(self):
         """Ends the application."""

@@ -8,7 +8,7 @@ from . import shuffle
 def sidecar(stage: Stage) -> None:
     """Dynamic allocation takes executors away while a later stage still needs their map outputs.
 
-    Their Pods linger and serve; after the application they end by themselves.
+    Their Pods linger and serve, and end by themselves when the driver has dropped the shuffle.
     """
     application = stage.application("job", how=How(example=SIDECAR))
     first = shuffle.write(stage, application)
@@ -16,6 +16,7 @@ def sidecar(stage: Stage) -> None:
     lingering = application.executor_pods()
     stage.claims.equal("the Pods of executors that have gone linger", len(lingering), MAX_EXECUTORS)
     shuffle.read_again(stage, application, first)
-    application.step("stop")
-    stage.gone_within("no Pod of an executor is there", 180, lambda: not application.executor_pods())
+    application.step("drop")
+    stage.gone_within("no Pod of an executor is there", 120, lambda: not application.executor_pods())
+    application.stop()
     shuffle.check_log(stage, application)
