@@ -50,7 +50,7 @@ pub(super) struct Flags {
     pub(super) properties_file: Option<PathBuf>,
 
     /// A TOML file with these flags by name (listen, metrics_listen, root, state_dir,
-    /// properties_file, drain_timeout, log, log_format) and tables
+    /// properties_file, control, drain_timeout, log, log_format) and tables
     /// [spark], [limits] and [kubernetes] (the flags below by name).
     #[arg(long, value_name = "FILE", env = "SHUFFLE_DAEMON_CONFIG")]
     pub(super) config: Option<PathBuf>,
