@@ -18,6 +18,8 @@
 pub mod auth;
 pub mod block_id;
 pub mod checksum;
+#[cfg(feature = "control")]
+pub mod control;
 pub mod disk_layout;
 pub mod frame;
 pub mod index_file;

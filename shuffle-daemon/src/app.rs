@@ -16,9 +16,11 @@ use crate::admin::Admin;
 use crate::cleanup::keeper::Keeper;
 use crate::cleanup::remove::{Keep, Pace, Remover};
 use crate::config::Config;
+use crate::control::{Cluster, Control, Parts};
 use crate::disk::buffer::{Budget, BufferPool};
 use crate::disk::device::Devices;
 use crate::disk::roots::Roots;
+use crate::drain::{Drain, State};
 use crate::handler::Service;
 use crate::index::cache::IndexCache;
 use crate::index::map_output::Files;
@@ -47,8 +49,12 @@ pub struct App {
     listener: TcpListener,
     admin: Arc<Admin>,
     admin_listener: TcpListener,
+    /// Tells connections to end.
     drain: CancellationToken,
     keeper: Option<Keeper>,
+    control: Option<Control>,
+    /// Whether the control plane asks for the drain.
+    asked: Drain,
 }
 
 impl App {
@@ -66,7 +72,9 @@ impl App {
             limits.clone(),
             config.state_dir.as_deref(),
         )?;
-        let (admission, keeper) = kubernetes(&config, &registry, &writer).await?;
+        let remover = Arc::new(remover(&config, &roots));
+        let (admission, keeper, cluster) =
+            kubernetes(&config, &registry, &writer, &remover).await?;
         let devices = Arc::new(Devices::new(
             Handle::current(),
             limits.cold_reads_per_disk,
@@ -83,33 +91,37 @@ impl App {
             .max(16);
         let cache = IndexCache::new(config.index_cache_bytes, outputs, files);
         let service = Arc::new(Service {
-            index: Arc::new(Index { registry, cache }),
+            index: Arc::new(Index {
+                registry: Arc::clone(&registry),
+                cache,
+            }),
             writer: writer.handle(),
             admission,
             streams: Arc::new(streams::Shared::new(random_id()?, limits.clone())),
             blocks_per_stream: limits.blocks_per_stream,
         });
         let in_flight = Arc::new(InFlight::new(config.chunks_in_flight_max));
-        let budget = Arc::new(Budget::new(limits.reply_memory));
-        let large_frames = Arc::new(LargeFrames::new(limits.large_frame_memory));
         let drain = CancellationToken::new();
         let workers = Workers::start(config.workers)?;
-        let seat = |runtime: &Handle| {
-            let worker = Worker {
-                service: Arc::clone(&service),
-                in_flight: Arc::clone(&in_flight),
-                inbound: Arc::new(InboundPool::new(Arc::clone(&large_frames))),
-                buffers: Arc::new(BufferPool::new(Arc::clone(&budget))),
-                timeout: config.connection_timeout,
-                frame_bytes_max: limits.frame_bytes,
-                drain: drain.clone(),
-            };
-            Seat::new(runtime.clone(), Arc::new(worker))
-        };
-        let acceptor = Acceptor::new(workers.handles().iter().map(seat).collect(), &config);
+        let acceptor = acceptor(&config, &workers, &service, &in_flight, &drain);
         let listener = listener::bind(&config)
             .with_context(|| format!("listen on {} (--listen)", config.listen))?;
         let admin_listener = bind_admin(config.metrics_listen)?;
+        let asked = Drain::default();
+        let parts = Parts {
+            registry,
+            writer: writer.handle(),
+            remover,
+            cluster,
+            drain: asked.clone(),
+            connections: acceptor.tasks.clone(),
+            in_flight: Arc::clone(&in_flight),
+            state_dir: config.state_dir.clone(),
+        };
+        let control = match &config.control {
+            Some(path) => Some(Control::bind(path, parts, &limits)?),
+            None => None,
+        };
         let admin = Arc::new(Admin {
             prometheus,
             in_flight,
@@ -126,6 +138,8 @@ impl App {
             admin_listener,
             drain,
             keeper,
+            control,
+            asked,
         })
     }
 
@@ -157,34 +171,44 @@ impl App {
             admin_listener,
             drain,
             keeper,
+            control,
+            asked,
         } = self;
         let ready = Arc::clone(&admin.ready);
         let prometheus = admin.prometheus.clone();
         let admin_task = tokio::spawn(admin.run(admin_listener));
         let keeper_task = keeper.map(|keeper| tokio::spawn(keeper.run()));
+        let end_control = CancellationToken::new();
+        let control_task = control.map(|control| tokio::spawn(control.run(end_control.clone())));
         ready.store(true, Ordering::Relaxed);
-        let died = tokio::select! {
+        let mut died = tokio::select! {
             () = acceptor.run(listener) => "the accept loop",
             () = keep_house(&service, &writer, &prometheus) => "the registry's writer",
             () = stopped(&stop, &config, &service) => "",
+            () = asked.asked() => "",
         };
         // The listener is closed: new connections are refused, Spark tries again elsewhere or later.
         ready.store(false, Ordering::Relaxed);
         tracing::info!(connections = acceptor.tasks.len(), timeout = ?config.drain_timeout, "draining");
+        asked.set(State::Draining);
         drain.cancel();
-        acceptor.tasks.close();
-        if tokio::time::timeout(config.drain_timeout, acceptor.tasks.wait())
-            .await
-            .is_err()
-        {
-            tracing::warn!(
-                connections = acceptor.tasks.len(),
-                "drain timeout: closing the connections that are left"
-            );
-        }
+        let cut_off = drained(&acceptor, config.drain_timeout).await;
         drop(acceptor);
         workers.finish();
+        asked.set(State::Drained { cut_off });
+        if died.is_empty() && !stop.once.is_cancelled() {
+            tracing::info!("drained because it was asked for; waiting for a signal to end");
+            died = tokio::select! {
+                () = keep_house(&service, &writer, &prometheus) => "the registry's writer",
+                () = stop.once.cancelled() => "",
+            };
+        }
         admin_task.abort();
+        end_control.cancel();
+        if let Some(task) = control_task {
+            // It holds a handle of the writer until then.
+            let _ = task.await;
+        }
         if let Some(task) = keeper_task {
             // It holds a handle of the writer; a removal that is under way is found again.
             task.abort();
@@ -198,6 +222,47 @@ impl App {
         tracing::info!("drained");
         Ok(())
     }
+}
+
+/// Gives every worker what its connections share.
+fn acceptor(
+    config: &Config,
+    workers: &Workers,
+    service: &Arc<Service>,
+    in_flight: &Arc<InFlight>,
+    drain: &CancellationToken,
+) -> Acceptor {
+    let limits = &config.limits;
+    let budget = Arc::new(Budget::new(limits.reply_memory));
+    let large_frames = Arc::new(LargeFrames::new(limits.large_frame_memory));
+    let seat = |runtime: &Handle| {
+        let worker = Worker {
+            service: Arc::clone(service),
+            in_flight: Arc::clone(in_flight),
+            inbound: Arc::new(InboundPool::new(Arc::clone(&large_frames))),
+            buffers: Arc::new(BufferPool::new(Arc::clone(&budget))),
+            timeout: config.connection_timeout,
+            frame_bytes_max: limits.frame_bytes,
+            drain: drain.clone(),
+        };
+        Seat::new(runtime.clone(), Arc::new(worker))
+    };
+    Acceptor::new(workers.handles().iter().map(seat).collect(), config)
+}
+
+/// Waits for connections to end, as long as the drain may take. Gives those that are left.
+async fn drained(acceptor: &Acceptor, limit: Duration) -> usize {
+    acceptor.tasks.close();
+    let ended = tokio::time::timeout(limit, acceptor.tasks.wait()).await;
+    if ended.is_ok() {
+        return 0;
+    }
+    let connections = acceptor.tasks.len();
+    tracing::warn!(
+        connections,
+        "drain timeout: closing the connections that are left"
+    );
+    connections
 }
 
 /// What signals say.
@@ -228,12 +293,13 @@ async fn kubernetes(
     config: &Config,
     registry: &Arc<Registry>,
     writer: &Writer,
-) -> anyhow::Result<(Option<Admission>, Option<Keeper>)> {
+    remover: &Arc<Remover>,
+) -> anyhow::Result<(Option<Admission>, Option<Keeper>, Option<Cluster>)> {
     let Some(options) = &config.kubernetes else {
         tracing::info!(
             "without Kubernetes: whoever reaches the port may register directories below the roots, and only RemoveBlocks removes files"
         );
-        return Ok((None, None));
+        return Ok((None, None, None));
     };
     let roots = registry.roots();
     if options.cleanup && !options.dry_run {
@@ -259,6 +325,26 @@ async fn kubernetes(
         api.clone(),
         options.when_unreachable,
     );
+    let keeper = options.cleanup.then(|| {
+        Keeper::new(
+            Arc::clone(registry),
+            writer.handle(),
+            Arc::clone(remover),
+            (pods.clone(), reach.clone(), api),
+            options,
+        )
+    });
+    let cluster = Cluster {
+        pods,
+        reach,
+        node: options.node.clone(),
+        plan: keeper.as_ref().map(Keeper::plan),
+        dry_run: options.dry_run,
+    };
+    Ok((Some(admission), keeper, Some(cluster)))
+}
+
+fn remover(config: &Config, roots: &Arc<Roots>) -> Remover {
     let keep = Keep {
         rdd_blocks: config.keep_rdd_blocks,
     };
@@ -266,16 +352,7 @@ async fn kubernetes(
         files: config.limits.removal_files_per_second as u64,
         bytes: config.limits.removal_bytes_per_second as u64,
     };
-    let keeper = options.cleanup.then(|| {
-        Keeper::new(
-            Arc::clone(registry),
-            writer.handle(),
-            Remover::new(Arc::clone(roots), keep, pace),
-            (pods, reach, api),
-            options,
-        )
-    });
-    Ok((Some(admission), keeper))
+    Remover::new(Arc::clone(roots), keep, pace)
 }
 
 /// Periodic work; returns only when the registry's writer has died.

@@ -7,6 +7,7 @@
 //! Pods, with which the decision is made again.
 
 pub mod keeper;
+pub mod plan;
 pub mod policy;
 pub mod remove;
 pub mod scan;

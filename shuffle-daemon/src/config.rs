@@ -157,6 +157,8 @@ pub struct Config {
     pub send_buffer: Option<usize>,
     /// `spark.shuffle.io.enableTcpKeepAlive`.
     pub keep_alive: bool,
+    /// Unix socket of the control plane; None: there is none.
+    pub control: Option<PathBuf>,
     /// How long replies in flight may take after SIGTERM.
     pub drain_timeout: Duration,
     /// Bounds on everything that a peer can make the daemon hold.
@@ -251,6 +253,7 @@ impl Config {
             receive_buffer: spark.socket_buffer("spark.shuffle.io.receiveBuffer")?,
             send_buffer: spark.socket_buffer("spark.shuffle.io.sendBuffer")?,
             keep_alive: spark.flag("spark.shuffle.io.enableTcpKeepAlive", false)?,
+            control: flags.control.or(file.control),
             drain_timeout: flags
                 .drain_timeout
                 .or(file.drain_timeout)

@@ -13,3 +13,4 @@ pub mod file;
 pub mod residency;
 pub mod roots;
 pub mod tree;
+pub mod usage;

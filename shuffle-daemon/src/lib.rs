@@ -16,7 +16,8 @@
 //!    cold ones after [`disk::device`]'s pool has brought them into the page cache.
 //!
 //! Around that: [`config`] (what the operator says), [`app`] (who owns what; start and drain),
-//! [`admin`] and [`metrics`] (what it shows), [`telemetry`] (log). [`k8s`] knows the Pods, [`cleanup`] removes
+//! [`admin`] and [`metrics`] (what it shows), [`telemetry`] (log). [`control`] answers
+//! operators and [`ctl`] asks it, [`drain`] is the word between them. [`k8s`] knows the Pods, [`cleanup`] removes
 //! what nobody owns, [`prepare`] makes directories before either starts, [`sidecar`] stays when its
 //! executor has gone.
 
@@ -26,7 +27,10 @@ pub mod admin;
 pub mod app;
 pub mod cleanup;
 pub mod config;
+pub mod control;
+pub mod ctl;
 pub mod disk;
+pub mod drain;
 pub mod handler;
 pub mod index;
 pub mod k8s;

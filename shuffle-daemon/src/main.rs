@@ -8,13 +8,16 @@ use std::process::ExitCode;
 use anyhow::Context;
 use shuffle_daemon::app::{App, Stop};
 use shuffle_daemon::config::{Config, LogFormat};
-use shuffle_daemon::{metrics, prepare, runtime, telemetry};
+use shuffle_daemon::{ctl, metrics, prepare, runtime, telemetry};
 use tokio::signal::unix::{SignalKind, signal};
 
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
+    if let Some(args) = ctl::arguments(std::env::args_os()) {
+        return ctl::main(args);
+    }
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -133,6 +133,12 @@ handles! {
     cleanup_failures: counter "shuffle_cleanup_failures_total" [Count];
     /// 1 while files are being removed, else 0.
     cleanup_busy: gauge "shuffle_cleanup_busy" [Count];
+    /// Requests to the control plane.
+    control_requests: counter "shuffle_control_requests_total" [Count];
+    /// Bytes on disk of registered applications, as the last walk found them; without `--control` 0.
+    executor_files_bytes: gauge "shuffle_executor_files_bytes" [Bytes];
+    /// Files of registered applications, as the last walk found them; without `--control` 0.
+    executor_files: gauge "shuffle_executor_files" [Count];
     /// Connection tasks that panicked; each is a bug.
     panics: counter "shuffle_connection_panics_total" [Count];
 }

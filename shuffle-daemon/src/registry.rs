@@ -10,6 +10,7 @@ mod app;
 mod change;
 mod executor;
 mod record;
+mod served;
 mod store;
 mod writer;
 
@@ -22,6 +23,7 @@ use dashmap::DashMap;
 
 pub use app::App;
 pub use executor::{Executor, FilePath, LocalDir};
+pub use served::Served;
 pub use store::Error as StoreError;
 pub use writer::{Gone, Handle, Writer};
 

@@ -7,6 +7,8 @@
 )]
 
 mod config;
+mod control;
+mod control_remove;
 mod fetch;
 mod files;
 mod hostile;

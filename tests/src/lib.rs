@@ -8,6 +8,7 @@
 
 pub mod api_server;
 pub mod binary;
+pub mod ctl;
 pub mod daemon;
 pub mod files;
 pub mod hex;

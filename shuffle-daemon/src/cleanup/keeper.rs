@@ -8,6 +8,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use super::plan::Plan;
 use super::policy::{AppView, Ask, Decision, ExecutorView, Policy, Removal, Settings, View};
 use super::remove::{Outcome, Remover};
 use super::scan::{self, Entry};
@@ -37,6 +38,7 @@ pub struct Keeper {
     /// What a dry run has said already.
     said: HashSet<Removal>,
     began: Instant,
+    plan: Plan,
 }
 
 impl Keeper {
@@ -45,7 +47,7 @@ impl Keeper {
     pub fn new(
         registry: Arc<Registry>,
         writer: Handle,
-        remover: Remover,
+        remover: Arc<Remover>,
         (pods, reach, api): (Reader, Reach, ApiServer),
         config: &config::Kubernetes,
     ) -> Self {
@@ -56,7 +58,7 @@ impl Keeper {
         Self {
             registry,
             writer,
-            remover: Arc::new(remover),
+            remover,
             pods,
             reach,
             api,
@@ -64,7 +66,14 @@ impl Keeper {
             dry_run: config.dry_run,
             said: HashSet::new(),
             began: Instant::now(),
+            plan: Plan::default(),
         }
+    }
+
+    /// What it found when it last looked.
+    #[must_use]
+    pub fn plan(&self) -> Plan {
+        self.plan.clone()
     }
 
     /// Runs for ever.
@@ -85,6 +94,7 @@ impl Keeper {
         }
         let entries = self.scan(&pods).await;
         let first = self.decide(&pods, &entries);
+        self.plan.publish(first.removals.clone());
         self.ask(first.asks).await;
         self.discover(&entries, &pods, &first.living).await;
         if first.removals.is_empty() {

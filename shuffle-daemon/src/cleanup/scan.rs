@@ -146,6 +146,14 @@ impl Look<'_> {
     }
 }
 
+/// Whether a path below a root ends in `blockmgr-<uuid>`, as all directories do that executors
+/// register (`DiskBlockManager`).
+#[must_use]
+pub fn is_block_manager(relative: &str) -> bool {
+    let name = relative.rsplit('/').next().unwrap_or(relative);
+    kind_of(name) == Some(Kind::BlockManager)
+}
+
 /// What a directory of this name is.
 pub(super) fn kind_of(name: &str) -> Option<Kind> {
     if name.strip_prefix("blockmgr-").is_some_and(is_uuid) {

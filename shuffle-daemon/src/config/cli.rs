@@ -50,7 +50,7 @@ pub(super) struct Flags {
     pub(super) properties_file: Option<PathBuf>,
 
     /// A TOML file with these flags by name (listen, metrics_listen, root, state_dir,
-    /// properties_file, drain_timeout, log, log_format) and tables
+    /// properties_file, control, drain_timeout, log, log_format) and tables
     /// [spark], [limits] and [kubernetes] (the flags below by name).
     #[arg(long, value_name = "FILE", env = "SHUFFLE_DAEMON_CONFIG")]
     pub(super) config: Option<PathBuf>,
@@ -58,6 +58,11 @@ pub(super) struct Flags {
     /// Changes one limit; repeatable. Names and defaults are below.
     #[arg(long, value_name = "NAME=VALUE")]
     pub(super) limit: Vec<String>,
+
+    /// Unix socket of the control plane, which shufflectl connects to; only this user and root may.
+    /// Without it there is none.
+    #[arg(long, value_name = "PATH", env = "SHUFFLE_DAEMON_CONTROL")]
+    pub(super) control: Option<PathBuf>,
 
     #[command(flatten)]
     pub(super) kubernetes: super::kubernetes::KubernetesFlags,
@@ -90,7 +95,9 @@ Limits (default), for --limit and [limits]: connections (20000), connections_per
 registration_bytes (64k), id_bytes (512), index_file_bytes (64m), frame_bytes (64m), large_frame_memory (256m), \
 blocks_per_stream (16777216), streams_per_connection (65536), stream_memory_per_connection \
 (64m), stream_memory (512m), reply_memory (64m), cold_reads_per_disk (8), \
-cold_reads_waiting_per_disk (4096), removal_files_per_second (5000), removal_bytes_per_second (8192m). Sizes as in Spark: 64k, 100m, 1g.
+cold_reads_waiting_per_disk (4096), removal_files_per_second (5000), removal_bytes_per_second (8192m), \
+walk_files_per_second (2000). Sizes as in Spark: 64k, 100m, 1g.
 
 When it serves, the daemon prints one line: ready listen=ADDR:PORT metrics=ADDR:PORT. \
-SIGTERM and SIGINT end it after replies in flight are out.";
+SIGTERM and SIGINT end it after replies in flight are out. shuffle-daemon ctl --help tells of the \
+client of the control plane.";

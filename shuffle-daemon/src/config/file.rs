@@ -19,6 +19,7 @@ pub(super) struct File {
     pub(super) root: Vec<PathBuf>,
     pub(super) state_dir: Option<PathBuf>,
     pub(super) properties_file: Option<PathBuf>,
+    pub(super) control: Option<PathBuf>,
     pub(super) drain_timeout: Option<String>,
     pub(super) log: Option<String>,
     pub(super) log_format: Option<LogFormat>,

@@ -69,6 +69,8 @@ limits! {
     removal_files_per_second: 5_000, "a number of at least 1";
     /// Bytes that clean-up removes in a second.
     removal_bytes_per_second: 8 << 30, "a size such as 1g";
+    /// Files that the walk for bytes on disk looks at in a second.
+    walk_files_per_second: 2_000, "a number of at least 1";
     /// Reads in the queue of one disk; connections beyond are closed, and Spark retries.
     cold_reads_waiting_per_disk: 4096, "a number of at least 1";
 }

@@ -201,9 +201,7 @@ impl Connection {
             metrics::bytes().increment(replies.body_bytes());
             for served in replies.served() {
                 metrics::blocks().increment(served.blocks);
-                served.app.touch();
-                served.app.metrics().blocks.increment(served.blocks);
-                served.app.metrics().bytes.increment(served.bytes);
+                served.executor.count(served.blocks, served.bytes);
             }
         }
         self.since_turn += replies.body_bytes();

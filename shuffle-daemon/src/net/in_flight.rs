@@ -44,10 +44,22 @@ impl InFlight {
         }
     }
 
+    /// Chunks now.
+    #[must_use]
+    pub fn chunks(&self) -> u64 {
+        self.chunks.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of them.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
     /// Brings the gauges up to date; called before metrics are read.
     pub fn publish(&self) {
-        metrics::outstanding_chunks().set(self.chunks.load(Ordering::Relaxed) as f64);
-        metrics::outstanding_bytes().set(self.bytes.load(Ordering::Relaxed) as f64);
+        metrics::outstanding_chunks().set(self.chunks() as f64);
+        metrics::outstanding_bytes().set(self.bytes() as f64);
     }
 }
 

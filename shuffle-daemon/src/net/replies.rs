@@ -12,7 +12,7 @@ use protocol::message::{Message, StreamChunkId};
 use crate::disk::buffer::BUFFER_BYTES;
 use crate::disk::file::BlockFile;
 use crate::handler::fetch_chunk::Found;
-use crate::registry::App;
+use crate::registry::Executor;
 
 /// Requests of one group.
 const ITEMS_MAX: usize = 512;
@@ -42,11 +42,11 @@ pub enum Reply {
     Stream(Range<usize>, Body),
 }
 
-/// What was handed out to one application.
+/// What was handed out of one executor.
 #[derive(Debug)]
 pub struct Served {
-    /// To whom.
-    pub app: Arc<App>,
+    /// Whose blocks.
+    pub executor: Arc<Executor>,
     /// Blocks.
     pub blocks: u64,
     /// Bytes.
@@ -134,7 +134,7 @@ impl Replies {
         self.body_bytes
     }
 
-    /// What the group hands out, by application.
+    /// What the group hands out, by executor.
     #[must_use]
     pub fn served(&self) -> &[Served] {
         &self.served
@@ -191,14 +191,14 @@ impl Replies {
         }
         self.body_bytes += segment.length;
         self.chunks += 1;
-        let app = found.executor.app();
+        let executor = &found.executor;
         match self.served.last_mut() {
-            Some(served) if Arc::ptr_eq(&served.app, app) => {
+            Some(served) if Arc::ptr_eq(&served.executor, executor) => {
                 served.blocks += found.blocks;
                 served.bytes += segment.length;
             }
             _ => self.served.push(Served {
-                app: Arc::clone(app),
+                executor: Arc::clone(executor),
                 blocks: found.blocks,
                 bytes: segment.length,
             }),

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use super::Executor;
+use super::{Executor, Served};
 use crate::metrics::AppMetrics;
 
 /// One application.
@@ -16,6 +16,7 @@ pub struct App {
     id: Arc<str>,
     executors: RwLock<HashMap<Box<str>, Arc<Executor>>>,
     metrics: AppMetrics,
+    served: Served,
     shuffle_manager: OnceLock<Arc<str>>,
     /// Seconds from the start of the registry to the last registration or fetch.
     active: AtomicU64,
@@ -32,6 +33,7 @@ impl App {
     pub(super) fn new(id: Arc<str>, started: Instant) -> Self {
         Self {
             metrics: AppMetrics::new(&id),
+            served: Served::default(),
             id,
             executors: RwLock::default(),
             shuffle_manager: OnceLock::new(),
@@ -107,9 +109,16 @@ impl App {
         executors.values().cloned().collect()
     }
 
-    /// Handles of the application's counters.
+    /// What was handed out.
     #[must_use]
-    pub fn metrics(&self) -> &AppMetrics {
-        &self.metrics
+    pub fn served(&self) -> &Served {
+        &self.served
+    }
+
+    pub(super) fn count(&self, blocks: u64, bytes: u64) {
+        self.touch();
+        self.served.add(blocks, bytes);
+        self.metrics.blocks.increment(blocks);
+        self.metrics.bytes.increment(bytes);
     }
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use protocol::disk_layout;
 
-use super::{App, PodRef, Registration};
+use super::{App, PodRef, Registration, Served};
 use crate::disk::roots::{Location, Roots};
 
 /// A registered executor. Immutable, but for the mark that a newer registration replaced it.
@@ -21,6 +21,7 @@ pub struct Executor {
     pod: Option<Box<PodRef>>,
     unverified: bool,
     retired: AtomicBool,
+    served: Served,
 }
 
 impl Executor {
@@ -41,6 +42,7 @@ impl Executor {
             pod: registration.pod.map(Box::new),
             unverified: registration.unverified,
             retired: AtomicBool::new(false),
+            served: Served::default(),
         }
     }
 
@@ -88,6 +90,18 @@ impl Executor {
 
     pub(super) fn retire(&self) {
         self.retired.store(true, Ordering::Release);
+    }
+
+    /// What was handed out since it registered.
+    #[must_use]
+    pub fn served(&self) -> &Served {
+        &self.served
+    }
+
+    /// Counts what was handed out, for it and its application.
+    pub fn count(&self, blocks: u64, bytes: u64) {
+        self.served.add(blocks, bytes);
+        self.app.count(blocks, bytes);
     }
 
     /// Where a file of this name is kept (`ExecutorDiskUtils.getFilePath`). None when the

@@ -1,0 +1,115 @@
+//! The control plane: `shuffle.control.v1` on a unix socket that only its owner may open.
+//!
+//! Shows what the daemon holds ([`usage`] walks the disks for it in the background), and does what
+//! an operator asks for: remove an application or an executor's leftovers, drain. Runs on the
+//! control runtime; whatever waits for a disk is on a thread of the blocking pool. The service
+//! stands in `service`, its transport in `server` and `socket`; `ctl` is the client.
+
+mod dirs;
+mod inspect;
+mod remove;
+mod server;
+mod service;
+mod socket;
+mod status;
+pub mod usage;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::Context;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::cleanup::plan::Plan;
+use crate::cleanup::remove::Remover;
+use crate::config::Limits;
+use crate::drain::Drain;
+use crate::k8s::pod_table::Reader;
+use crate::k8s::watch::Reach;
+use crate::net::in_flight::InFlight;
+use crate::registry::{Handle, Registry};
+
+use socket::Socket;
+use usage::Usages;
+
+/// What the control plane shows of Kubernetes.
+#[derive(Debug)]
+pub struct Cluster {
+    /// Pods of this node.
+    pub pods: Reader,
+    /// Whether the API server answers.
+    pub reach: Reach,
+    /// Name of this node.
+    pub node: String,
+    /// What clean-up found; None when it is off.
+    pub plan: Option<Plan>,
+    /// Clean-up only says what it would do.
+    pub dry_run: bool,
+}
+
+/// What the control plane needs of the daemon.
+#[derive(Debug)]
+pub struct Parts {
+    /// What is registered.
+    pub registry: Arc<Registry>,
+    /// To forget registrations; dropped when [`Control::run`] returns.
+    pub writer: Handle,
+    /// Removes files.
+    pub remover: Arc<Remover>,
+    /// None without Kubernetes.
+    pub cluster: Option<Cluster>,
+    /// Asks the daemon to drain.
+    pub drain: Drain,
+    /// Connections of the block plane.
+    pub connections: TaskTracker,
+    /// Chunks on their way.
+    pub in_flight: Arc<InFlight>,
+    /// Where registrations are kept.
+    pub state_dir: Option<PathBuf>,
+}
+
+/// The control plane, bound, not serving yet.
+#[derive(Debug)]
+pub struct Control {
+    socket: Socket,
+    state: State,
+}
+
+/// What requests are answered from.
+#[derive(Debug)]
+struct State {
+    parts: Parts,
+    usages: Arc<Usages>,
+    started: Instant,
+}
+
+impl Control {
+    /// Makes the socket, in place of one that nobody listens at any more, and starts the walk.
+    ///
+    /// # Errors
+    /// When the path cannot be had, or another process listens there.
+    pub fn bind(path: &Path, parts: Parts, limits: &Limits) -> anyhow::Result<Self> {
+        let socket = Socket::bind(path).with_context(|| format!("--control {}", path.display()))?;
+        let registry = Arc::clone(&parts.registry);
+        let usages =
+            Usages::start(registry, limits.walk_files_per_second).context("start the walk")?;
+        let started = Instant::now();
+        Ok(Self {
+            socket,
+            state: State {
+                parts,
+                usages,
+                started,
+            },
+        })
+    }
+
+    /// Serves until `stop` is cancelled; then ends whatever is under way and removes the socket.
+    pub async fn run(self, stop: CancellationToken) {
+        let Self { socket, state } = self;
+        tracing::info!(path = %socket.path().display(), "serving the control plane");
+        server::run(socket.listener(), service::Service::new(state), &stop).await;
+    }
+}

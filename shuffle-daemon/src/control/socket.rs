@@ -1,0 +1,100 @@
+//! The unix socket of the control plane: made for its owner only, gone when the daemon ends.
+
+use std::io::ErrorKind;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use tokio::net::UnixListener;
+
+/// Read and write for the owner.
+const MODE: u32 = 0o600;
+
+/// A bound socket. Its file is removed when it is dropped, unless somebody has put another there.
+#[derive(Debug)]
+pub(super) struct Socket {
+    listener: UnixListener,
+    path: PathBuf,
+    inode: u64,
+}
+
+impl Socket {
+    /// Must run inside a runtime.
+    ///
+    /// # Errors
+    /// When there is something else at the path, or another process listens there.
+    pub(super) fn bind(path: &Path) -> anyhow::Result<Self> {
+        remove_stale(path)?;
+        let listener = UnixListener::bind(path).context("bind a unix socket; its directory must exist and the whole path may have at most 107 bytes")?;
+        // Until here another user may have connected: `server` looks at who each peer is.
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(MODE))
+            .context("make the socket its owner's")?;
+        let inode = std::fs::symlink_metadata(path)?.ino();
+        Ok(Self {
+            listener,
+            path: path.to_owned(),
+            inode,
+        })
+    }
+
+    pub(super) fn listener(&self) -> &UnixListener {
+        &self.listener
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        let ours = std::fs::symlink_metadata(&self.path)
+            .is_ok_and(|metadata| metadata.ino() == self.inode);
+        if ours && let Err(error) = std::fs::remove_file(&self.path) {
+            tracing::warn!(%error, path = %self.path.display(), "cannot remove the control socket");
+        }
+    }
+}
+
+/// A daemon that was killed leaves its socket.
+fn remove_stale(path: &Path) -> anyhow::Result<()> {
+    match std::fs::symlink_metadata(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error).context("look at what is there"),
+        Ok(metadata) if !metadata.file_type().is_socket() => {
+            bail!("there is something that is no socket; give another path")
+        }
+        Ok(_) => {}
+    }
+    match UnixStream::connect(path) {
+        Ok(_) => bail!("another process listens there; give each daemon its own path"),
+        Err(error) if error.kind() == ErrorKind::ConnectionRefused => {
+            std::fs::remove_file(path).context("remove the socket of a daemon that is gone")
+        }
+        Err(error) => Err(error).context("see whether somebody listens there"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn stale_sockets_are_replaced_and_others_are_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("control.sock");
+        let stale = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        drop(stale);
+        let socket = Socket::bind(&path).unwrap();
+        let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        let text = Socket::bind(&path).unwrap_err().to_string();
+        assert!(text.contains("another process"), "{text}");
+        drop(socket);
+        assert!(!path.exists());
+        std::fs::write(&path, "precious").unwrap();
+        let text = Socket::bind(&path).unwrap_err().to_string();
+        assert!(text.contains("no socket") && path.exists(), "{text}");
+    }
+}

@@ -1,0 +1,121 @@
+//! The command line of `shufflectl`.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+/// Shows and changes what a shuffle daemon holds, over its control socket.
+#[derive(Debug, Parser)]
+#[command(name = super::NAME, version, max_term_width = 100, after_help = AFTER)]
+pub(super) struct Args {
+    /// Unix socket of the daemon: its --control.
+    #[arg(
+        long,
+        global = true,
+        value_name = "PATH",
+        env = "SHUFFLE_DAEMON_CONTROL",
+        default_value = "/run/shuffle-daemon/control.sock"
+    )]
+    pub(super) socket: PathBuf,
+
+    /// Tables for people, or JSON with the names of control.proto.
+    #[arg(
+        long,
+        short,
+        global = true,
+        value_name = "FORMAT",
+        default_value = "table"
+    )]
+    pub(super) output: Output,
+
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+const AFTER: &str = "\
+Exit codes: 0 done, 1 failed, 2 a command line that does not parse, 3 no such application or \
+executor, 4 the daemon cannot be reached.";
+
+/// How answers look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Output {
+    /// For people.
+    Table,
+    /// For programs.
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// List the applications with registered executors.
+    Apps,
+    /// One application.
+    App {
+        #[command(subcommand)]
+        command: AppCommand,
+    },
+    /// List the registered executors.
+    Executors {
+        /// Only those of this application.
+        #[arg(long, value_name = "APP")]
+        app: Option<String>,
+    },
+    /// One executor.
+    Executor {
+        #[command(subcommand)]
+        command: ExecutorCommand,
+    },
+    /// Show what clean-up would remove now, and why. Without clean-up: what nobody has registered.
+    Orphans,
+    /// Take no new connections and let replies in flight finish. The daemon stays, not ready, until
+    /// it is ended.
+    Drain,
+    /// Show the daemon: watch of Pods, clean-up, disks, store.
+    Status,
+    /// Show the busiest applications, again and again.
+    Top {
+        /// Seconds between two looks.
+        #[arg(long = "interval", value_name = "SECONDS", default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=3600))]
+        interval_s: u64,
+        /// End after so many looks.
+        #[arg(long, value_name = "N")]
+        count: Option<u64>,
+    },
+    /// Print a completion script for a shell.
+    Completion {
+        /// The shell.
+        shell: Shell,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum AppCommand {
+    /// Show one application and its executors.
+    Show {
+        /// Application id.
+        app: String,
+    },
+    /// End an application on this node: forget its executors and remove its files.
+    Remove {
+        /// Application id.
+        app: String,
+        /// Only forget its executors; clean-up removes the files once no Pod can need them.
+        #[arg(long)]
+        keep_files: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ExecutorCommand {
+    /// Remove an executor's files but for its map outputs; it stays registered.
+    Remove {
+        /// Application id.
+        app: String,
+        /// Executor id.
+        executor: String,
+        /// Also when its Pod runs, whose tasks then fail.
+        #[arg(long)]
+        force: bool,
+    },
+}
