@@ -11,11 +11,10 @@ use benches::fixture::{MEDIUM, Shuffle, TINY};
 use benches::load::{Request, Shape};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use executor_client::{Connection, Options, Piece, StreamChunkId};
-use shuffle_daemon::app::App;
+use shuffle_daemon::app::{App, Stop};
 use shuffle_daemon::config::Config;
 use shuffle_daemon::{metrics, runtime};
 use tokio::runtime::{Builder, Runtime};
-use tokio_util::sync::CancellationToken;
 
 /// Smaller sets than the table's, so that the files are written in an instant.
 const FEW_TINY: Shuffle = Shuffle {
@@ -54,7 +53,7 @@ const CASES: [(&str, Shuffle, Shape, u64); 4] = [
 /// A daemon in a thread of its own.
 struct Daemon {
     addr: SocketAddr,
-    stop: CancellationToken,
+    stop: Stop,
     thread: std::thread::JoinHandle<Result<()>>,
 }
 
@@ -71,19 +70,16 @@ impl Daemon {
         ];
         let config = Config::from_args(arguments)?;
         let control = runtime::control()?;
-        let app = {
-            let _entered = control.enter();
-            App::build(config, metrics::install()?)?
-        };
+        let app = control.block_on(App::build(config, metrics::install()?))?;
         let (addr, _) = app.addresses()?;
-        let stop = CancellationToken::new();
+        let stop = Stop::default();
         let stopped = stop.clone();
         let thread = std::thread::spawn(move || control.block_on(app.run(stopped)));
         Ok(Self { addr, stop, thread })
     }
 
     fn stop(self) -> Result<()> {
-        self.stop.cancel();
+        self.stop.once.cancel();
         match self.thread.join() {
             Ok(ended) => ended,
             Err(_) => bail!("the daemon panicked"),

@@ -14,26 +14,23 @@ use tokio_util::sync::CancellationToken;
 
 use crate::admin::Admin;
 use crate::cleanup::keeper::Keeper;
-use crate::cleanup::remove::{Keep, Pace, Remover};
 use crate::config::Config;
-use crate::control::{Cluster, Control, Parts};
+use crate::control::{Control, Parts};
 use crate::disk::buffer::{Budget, BufferPool};
-use crate::disk::device::Devices;
 use crate::disk::roots::Roots;
 use crate::drain::{Drain, State};
 use crate::handler::Service;
-use crate::index::cache::IndexCache;
-use crate::index::map_output::Files;
-use crate::index::resolver::Index;
-use crate::k8s::admission::Admission;
-use crate::k8s::api::ApiServer;
 use crate::net::connection::Worker;
 use crate::net::in_flight::InFlight;
 use crate::net::inbound::{InboundPool, LargeFrames};
 use crate::net::listener::{self, Acceptor, Seat};
 use crate::registry::{Registry, Writer};
 use crate::runtime::Workers;
-use crate::{k8s, sidecar, streams};
+use crate::sidecar;
+
+mod parts;
+
+use parts::{kubernetes, remover, service};
 
 /// How often entries of removed files leave the index cache, and histograms are tidied.
 const SWEEP: Duration = Duration::from_secs(5);
@@ -65,7 +62,6 @@ impl App {
     /// When a directory or a port cannot be had. The text says which, and what would do.
     pub async fn build(config: Config, prometheus: PrometheusHandle) -> anyhow::Result<Self> {
         let limits = config.limits.clone();
-        let descriptors = raise_descriptor_limit();
         let roots = Arc::new(Roots::open(&config.roots)?);
         let (registry, writer) = Registry::start(
             Arc::clone(&roots),
@@ -75,31 +71,7 @@ impl App {
         let remover = Arc::new(remover(&config, &roots));
         let (admission, keeper, cluster) =
             kubernetes(&config, &registry, &writer, &remover).await?;
-        let devices = Arc::new(Devices::new(
-            Handle::current(),
-            limits.cold_reads_per_disk,
-            limits.cold_reads_waiting_per_disk,
-        ));
-        let files = Arc::new(Files {
-            roots,
-            devices,
-            index_file_bytes: limits.index_file_bytes,
-        });
-        // Each map output takes two descriptors; connections need theirs.
-        let outputs = (descriptors.saturating_sub(limits.connections) / 2)
-            .max(descriptors / 8)
-            .max(16);
-        let cache = IndexCache::new(config.index_cache_bytes, outputs, files);
-        let service = Arc::new(Service {
-            index: Arc::new(Index {
-                registry: Arc::clone(&registry),
-                cache,
-            }),
-            writer: writer.handle(),
-            admission,
-            streams: Arc::new(streams::Shared::new(random_id()?, limits.clone())),
-            blocks_per_stream: limits.blocks_per_stream,
-        });
+        let service = Arc::new(service(&config, &registry, &writer, admission)?);
         let in_flight = Arc::new(InFlight::new(config.chunks_in_flight_max));
         let drain = CancellationToken::new();
         let workers = Workers::start(config.workers)?;
@@ -288,73 +260,6 @@ async fn stopped(stop: &Stop, config: &Config, service: &Service) {
     }
 }
 
-/// Starts watching Pods, if Kubernetes is to be used, and prepares clean-up.
-async fn kubernetes(
-    config: &Config,
-    registry: &Arc<Registry>,
-    writer: &Writer,
-    remover: &Arc<Remover>,
-) -> anyhow::Result<(Option<Admission>, Option<Keeper>, Option<Cluster>)> {
-    let Some(options) = &config.kubernetes else {
-        tracing::info!(
-            "without Kubernetes: whoever reaches the port may register directories below the roots, and only RemoveBlocks removes files"
-        );
-        return Ok((None, None, None));
-    };
-    let roots = registry.roots();
-    if options.cleanup && !options.dry_run {
-        for root in 0..roots.len() {
-            roots.check_writable(root).with_context(|| format!(
-                "clean-up may not write in --root {}: executors' files can be removed by their user (185 in Spark's images), by members of the group 0, or with the capability DAC_OVERRIDE; run the daemon so, or with --cleanup false",
-                roots.path(root, "")
-            ))?;
-        }
-    }
-    let api = ApiServer::new(
-        options.kubeconfig.as_deref(),
-        &options.node,
-        options.pod_selector.as_deref(),
-        &options.namespaces,
-    )
-    .await
-    .context("configure the client of the Kubernetes API")?;
-    let (pods, reach) = k8s::start(&api);
-    let admission = Admission::new(
-        pods.clone(),
-        reach.clone(),
-        api.clone(),
-        options.when_unreachable,
-    );
-    let keeper = options.cleanup.then(|| {
-        Keeper::new(
-            Arc::clone(registry),
-            writer.handle(),
-            Arc::clone(remover),
-            (pods.clone(), reach.clone(), api),
-            options,
-        )
-    });
-    let cluster = Cluster {
-        pods,
-        reach,
-        node: options.node.clone(),
-        plan: keeper.as_ref().map(Keeper::plan),
-        dry_run: options.dry_run,
-    };
-    Ok((Some(admission), keeper, Some(cluster)))
-}
-
-fn remover(config: &Config, roots: &Arc<Roots>) -> Remover {
-    let keep = Keep {
-        rdd_blocks: config.keep_rdd_blocks,
-    };
-    let pace = Pace {
-        files: config.limits.removal_files_per_second as u64,
-        bytes: config.limits.removal_bytes_per_second as u64,
-    };
-    Remover::new(Arc::clone(roots), keep, pace)
-}
-
 /// Periodic work; returns only when the registry's writer has died.
 async fn keep_house(service: &Arc<Service>, writer: &Writer, prometheus: &PrometheusHandle) {
     let mut every = tokio::time::interval(SWEEP);
@@ -374,27 +279,4 @@ fn bind_admin(address: SocketAddr) -> anyhow::Result<TcpListener> {
         TcpListener::from_std(listener)
     };
     bind().with_context(|| format!("listen on {address} (--metrics-listen)"))
-}
-
-/// Raises the soft limit of descriptors to the hard one, and returns it.
-fn raise_descriptor_limit() -> usize {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let limit = getrlimit(Resource::Nofile);
-    let wanted = Rlimit {
-        current: limit.maximum,
-        maximum: limit.maximum,
-    };
-    if let Err(error) = setrlimit(Resource::Nofile, wanted) {
-        tracing::warn!(%error, "cannot raise the limit of open files");
-    }
-    let now = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-    usize::try_from(now).unwrap_or(usize::MAX)
-}
-
-/// Where stream ids start, from the kernel's random numbers.
-fn random_id() -> anyhow::Result<i64> {
-    let mut bytes = [0u8; 8];
-    let file = std::fs::File::open("/dev/urandom").context("open /dev/urandom")?;
-    std::io::Read::read_exact(&mut &file, &mut bytes).context("read /dev/urandom")?;
-    Ok(i64::from_ne_bytes(bytes))
 }

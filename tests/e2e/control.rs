@@ -77,6 +77,11 @@ async fn applications_and_executors_are_shown() {
     let one = at.json(&["executors", "--app", "app-a"]).await.unwrap();
     assert_eq!(one.as_array().unwrap().len(), 1);
 
+    check_tables(&at).await;
+}
+
+/// The same for people.
+async fn check_tables(at: &Controlled) {
     let table = at.ctl(&["apps"]).await.unwrap();
     let lines: Vec<_> = table.out.lines().collect();
     assert!(

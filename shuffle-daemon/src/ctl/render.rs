@@ -214,38 +214,6 @@ pub(super) fn status(output: Output, status: &v1::StatusResponse) -> String {
         return json(status);
     }
     let store = status.store.as_ref().map_or("", |store| &store.dir);
-    let watch = match &status.watch {
-        None => "without Kubernetes".into(),
-        Some(watch) => format!(
-            "node {}: API server {}, {}, {} Pods, {} of them living",
-            watch.node,
-            if watch.reached {
-                "answers"
-            } else {
-                "cannot be reached"
-            },
-            if watch.complete {
-                "list complete"
-            } else {
-                "no complete list yet"
-            },
-            watch.pods,
-            watch.living
-        ),
-    };
-    let cleanup = match &status.cleanup {
-        Some(v1::Cleanup {
-            mode,
-            look_age_s: Some(age_s),
-            planned,
-        }) => format!(
-            "{mode}, looked {} ago and found {planned} to remove",
-            time(*age_s)
-        ),
-        Some(v1::Cleanup { mode, .. }) if mode == "off" => "off".into(),
-        Some(v1::Cleanup { mode, .. }) => format!("{mode}, has not looked yet"),
-        None => "not known".into(),
-    };
     let walk = status
         .walk_age_s
         .map(|age_s| format!("{} ago", time(age_s)));
@@ -278,11 +246,49 @@ pub(super) fn status(output: Output, status: &v1::StatusResponse) -> String {
             }
             .to_owned(),
         ),
-        ("watch", watch),
-        ("clean-up", cleanup),
+        ("watch", watch(status)),
+        ("clean-up", cleanup(status)),
         ("disks walked", walk.unwrap_or_else(|| "not yet".into())),
     ]);
     format!("{lines}\n{}", disks(&status.disks))
+}
+
+fn watch(status: &v1::StatusResponse) -> String {
+    match &status.watch {
+        None => "without Kubernetes".into(),
+        Some(watch) => format!(
+            "node {}: API server {}, {}, {} Pods, {} of them living",
+            watch.node,
+            if watch.reached {
+                "answers"
+            } else {
+                "cannot be reached"
+            },
+            if watch.complete {
+                "list complete"
+            } else {
+                "no complete list yet"
+            },
+            watch.pods,
+            watch.living
+        ),
+    }
+}
+
+fn cleanup(status: &v1::StatusResponse) -> String {
+    match &status.cleanup {
+        Some(v1::Cleanup {
+            mode,
+            look_age_s: Some(age_s),
+            planned,
+        }) => format!(
+            "{mode}, looked {} ago and found {planned} to remove",
+            time(*age_s)
+        ),
+        Some(v1::Cleanup { mode, .. }) if mode == "off" => "off".into(),
+        Some(v1::Cleanup { mode, .. }) => format!("{mode}, has not looked yet"),
+        None => "not known".into(),
+    }
 }
 
 fn disks(disks: &[v1::Disk]) -> String {

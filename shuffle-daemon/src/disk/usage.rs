@@ -80,10 +80,11 @@ impl Walk<'_> {
                     bytes: u64::try_from(stat.st_blocks).unwrap_or(0) * 512,
                     files: 1,
                 });
-            } else if stat.st_dev == self.device && depth < DEPTH_MAX {
-                if let Ok(below) = Roots::enter(dir.as_fd(), name) {
-                    self.dir(&below, depth + 1);
-                }
+            } else if stat.st_dev == self.device
+                && depth < DEPTH_MAX
+                && let Ok(below) = Roots::enter(dir.as_fd(), name)
+            {
+                self.dir(&below, depth + 1);
             }
         }
     }
