@@ -2,7 +2,7 @@
 //!
 //! Asks one daemon over its socket and shows the answer as a table or as JSON. It keeps nothing and
 //! touches no file. Every command returns when the daemon has done the work. Exit codes are
-//! [`Failure::code`]; CONTROL.md lists them.
+//! `Failure::code`; CONTROL.md lists them.
 
 mod args;
 mod client;

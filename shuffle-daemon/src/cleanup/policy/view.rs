@@ -150,7 +150,7 @@ impl Reason {
 /// What to do next.
 #[derive(Debug, Default)]
 pub struct Decision {
-    /// Questions, whose answers come back by [`Policy::answer`].
+    /// Questions, whose answers come back by `Policy::answer`.
     pub asks: Vec<Ask>,
     /// Applications that are certainly not over.
     pub living: HashSet<String>,
