@@ -89,6 +89,16 @@ pub enum Error {
     Gone(#[from] Gone),
 }
 
+impl Error {
+    fn too_much(what: &'static str, limit: usize, setting: &'static str) -> Self {
+        Self::TooMuch {
+            what,
+            limit,
+            setting,
+        }
+    }
+}
+
 /// The table of applications and executors.
 #[derive(Debug)]
 pub struct Registry {
@@ -176,28 +186,21 @@ impl Registry {
     /// # Errors
     /// [`Error`], whose text is meant for the executor.
     pub fn check(&self, registration: &Registration) -> Result<Vec<LocalDir>, Error> {
-        let too_much = |what, limit, setting| {
-            Err(Error::TooMuch {
-                what,
-                limit,
-                setting,
-            })
-        };
         let limits = &self.limits;
         if registration.app.len() > limits.id_bytes || registration.executor.len() > limits.id_bytes
         {
-            return too_much(
+            return Err(Error::too_much(
                 "the length of the application or executor id",
                 limits.id_bytes,
                 "limits.id_bytes",
-            );
+            ));
         }
         if registration.local_dirs.len() > limits.dirs_per_registration {
-            return too_much(
+            return Err(Error::too_much(
                 "the number of localDirs",
                 limits.dirs_per_registration,
                 "limits.dirs_per_registration",
-            );
+            ));
         }
         let bytes = registration
             .local_dirs
@@ -206,11 +209,11 @@ impl Registry {
             .sum::<usize>()
             + registration.shuffle_manager.len();
         if bytes > limits.registration_bytes {
-            return too_much(
+            return Err(Error::too_much(
                 "the size of the registration",
                 limits.registration_bytes,
                 "limits.registration_bytes",
-            );
+            ));
         }
         self.check_count(registration)?;
         let here = if registration.host_dirs.len() == registration.local_dirs.len() {
@@ -235,27 +238,20 @@ impl Registry {
         {
             return Ok(());
         }
-        let too_much = |what, limit, setting| {
-            Err(Error::TooMuch {
-                what,
-                limit,
-                setting,
-            })
-        };
         let limits = &self.limits;
         if app.is_some_and(|app| app.len() >= limits.executors_per_app) {
-            return too_much(
+            return Err(Error::too_much(
                 "the number of the application's executors",
                 limits.executors_per_app,
                 "limits.executors_per_app",
-            );
+            ));
         }
         if self.len() >= limits.executors {
-            return too_much(
+            return Err(Error::too_much(
                 "the number of executors",
                 limits.executors,
                 "limits.executors",
-            );
+            ));
         }
         Ok(())
     }

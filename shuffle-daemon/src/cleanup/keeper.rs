@@ -206,10 +206,15 @@ impl Keeper {
                 dirs,
                 reason,
             } => {
-                for (executor, number) in executors {
-                    self.forget(&app, &executor, number).await;
+                let of = app.clone();
+                let outcome = self.blocking(move |remover| remover.app(&of, &dirs)).await;
+                // Files first: they are found again by their registration after a restart.
+                if outcome.failed == 0 {
+                    for (executor, number) in executors {
+                        // A daemon that goes down forgets it after the next start.
+                        let _ = self.writer.forget(&app, &executor, number).await;
+                    }
                 }
-                let outcome = self.blocking(move |remover| remover.app(&app, &dirs)).await;
                 (reason.label(), outcome)
             }
             Removal::Leftovers {
@@ -243,15 +248,6 @@ impl Keeper {
             failed,
         } = outcome;
         tracing::info!(reason, files, bytes, failed, took = ?began.elapsed(), "removed");
-    }
-
-    /// An executor that has registered again since is another one.
-    async fn forget(&self, app: &str, executor: &str, number: u64) {
-        let known = self.registry.executor(app, executor);
-        if known.is_some_and(|known| known.number() == number) {
-            // A daemon that goes down forgets it after the next start.
-            let _ = self.writer.remove_executor(app, executor).await;
-        }
     }
 
     async fn blocking(&self, work: impl FnOnce(&Remover) -> Outcome + Send + 'static) -> Outcome {

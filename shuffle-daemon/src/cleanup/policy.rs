@@ -181,7 +181,9 @@ impl Policy {
         if nothing_left {
             return None;
         }
-        if owned.driver_ended_here(state.owner.as_ref()) {
+        if owned.driver_is_outside() {
+            state.driver = Some(Driver::Unknown);
+        } else if owned.driver_ended_here(state.owner.as_ref()) {
             state.over_since.get_or_insert(view.now);
         } else if view.now >= state.ask_at {
             // Until the answer is there.

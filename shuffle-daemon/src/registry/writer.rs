@@ -4,7 +4,6 @@
 //! publishes them, and answers. When the store fails it goes on without: registrations are
 //! served from memory, said to be so, and written once the store works again.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, channel};
@@ -31,12 +30,21 @@ const QUIET: Duration = Duration::from_secs(1);
 #[error("java.io.IOException: the shuffle service is shutting down")]
 pub struct Gone;
 
+/// What must be so when a change is made; if it is not, the change is dropped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum OnlyIf {
+    Always,
+    /// The executor is not registered.
+    New,
+    /// The executor's registration is the one with this number.
+    Is(u64),
+}
+
 struct Request {
     change: Change,
     /// Of a registration.
     dirs: Vec<LocalDir>,
-    /// A registration of the executor itself goes before this one.
-    only_new: bool,
+    only_if: OnlyIf,
     done: oneshot::Sender<()>,
     /// The connection's, so that the log names the peer.
     span: Span,
@@ -61,7 +69,9 @@ impl Handle {
             let Registration { app, executor, local_dirs, .. } = &registration;
             tracing::warn!(app, executor, dirs = local_dirs.join(","), %error, "refused to register executor");
         })?;
-        Ok(self.ask(Change::Put(registration), dirs, false).await?)
+        Ok(self
+            .ask(Change::Put(registration), dirs, OnlyIf::Always)
+            .await?)
     }
 
     /// Registers an executor that did not do it itself, unless it has meanwhile.
@@ -70,17 +80,20 @@ impl Handle {
     /// As [`Self::register`].
     pub async fn register_if_new(&self, registration: Registration) -> Result<(), Error> {
         let dirs = self.registry.check(&registration)?;
-        Ok(self.ask(Change::Put(registration), dirs, true).await?)
+        Ok(self
+            .ask(Change::Put(registration), dirs, OnlyIf::New)
+            .await?)
     }
 
-    /// Forgets an executor, durably; its files are not touched.
+    /// Forgets a registration, durably, unless a newer one of the same executor has replaced it; files
+    /// are not touched.
     ///
     /// # Errors
     /// When the daemon goes down.
-    pub async fn remove_executor(&self, app: &str, executor: &str) -> Result<(), Gone> {
+    pub async fn forget(&self, app: &str, executor: &str, number: u64) -> Result<(), Gone> {
         let (app, executor) = (app.to_owned(), executor.to_owned());
-        self.ask(Change::RemoveExecutor { app, executor }, Vec::new(), false)
-            .await
+        let change = Change::RemoveExecutor { app, executor };
+        self.ask(change, Vec::new(), OnlyIf::Is(number)).await
     }
 
     /// Forgets an application with all of its executors, durably; files are not touched. Streams
@@ -90,15 +103,16 @@ impl Handle {
     /// When the daemon goes down.
     pub async fn remove_app(&self, app: &str) -> Result<(), Gone> {
         let app = app.to_owned();
-        self.ask(Change::RemoveApp { app }, Vec::new(), false).await
+        self.ask(Change::RemoveApp { app }, Vec::new(), OnlyIf::Always)
+            .await
     }
 
-    async fn ask(&self, change: Change, dirs: Vec<LocalDir>, only_new: bool) -> Result<(), Gone> {
+    async fn ask(&self, change: Change, dirs: Vec<LocalDir>, only_if: OnlyIf) -> Result<(), Gone> {
         let (done, answer) = oneshot::channel();
         let request = Request {
             change,
             dirs,
-            only_new,
+            only_if,
             done,
             span: Span::current(),
         };
@@ -162,12 +176,19 @@ impl Writer {
     }
 }
 
-fn is_new(registry: &Registry, request: &Request) -> bool {
-    match &request.change {
-        Change::Put(registration) => registry
-            .executor(&registration.app, &registration.executor)
-            .is_none(),
-        _ => true,
+impl Request {
+    fn holds(&self, registry: &Registry) -> bool {
+        let (app, executor) = match &self.change {
+            Change::Put(put) => (put.app.as_str(), put.executor.as_str()),
+            Change::RemoveExecutor { app, executor } => (app.as_str(), executor.as_str()),
+            Change::RemoveApp { app } => (app.as_str(), ""),
+        };
+        let known = || registry.executor(app, executor).map(|known| known.number());
+        match self.only_if {
+            OnlyIf::Always => true,
+            OnlyIf::New => known().is_none(),
+            OnlyIf::Is(number) => known() == Some(number),
+        }
     }
 }
 
@@ -193,12 +214,9 @@ fn run(
     requests: &Receiver<Request>,
     rapid: &AtomicBool,
 ) {
-    let mut waiting = VecDeque::new();
+    let mut held = None;
     loop {
-        let first = match waiting
-            .pop_front()
-            .map_or_else(|| next(requests, rapid), Ok)
-        {
+        let first = match held.take().map_or_else(|| next(requests, rapid), Ok) {
             Ok(request) => Some(request),
             Err(RecvTimeoutError::Timeout) => None,
             Err(RecvTimeoutError::Disconnected) => break,
@@ -215,17 +233,21 @@ fn run(
             }
             continue;
         };
-        let mut batch = vec![first];
-        batch.extend(requests.try_iter().take(BATCH_MAX - 1));
-        // Not in one batch with anything else: what comes before it must be seen.
-        if batch.iter().any(|request| request.only_new) && batch.len() > 1 {
-            let (late, now): (Vec<_>, Vec<_>) = batch.into_iter().partition(|r| r.only_new);
-            waiting.extend(late);
-            batch = now;
+        if !first.holds(registry) {
+            let _ = first.done.send(());
+            continue;
         }
-        let known = |request: &mut Request| request.only_new && !is_new(registry, request);
-        for request in batch.extract_if(.., known) {
-            let _ = request.done.send(());
+        let only_if = first.only_if;
+        let mut batch = vec![first];
+        if only_if == OnlyIf::Always {
+            for request in requests.try_iter().take(BATCH_MAX - 1) {
+                // Alone, so that what came before it is seen.
+                if request.only_if != OnlyIf::Always {
+                    held = Some(request);
+                    break;
+                }
+                batch.push(request);
+            }
         }
         let (changes, rest): (Vec<_>, Vec<_>) = batch
             .into_iter()

@@ -94,6 +94,13 @@ impl Owned<'_> {
             .or_else(|| self.executors.iter().find_map(of_executor))
     }
 
+    /// Executors that Kubernetes confirmed and that name no driver: it is no Pod, so no Pod says
+    /// anything about it, also none with the same application id.
+    pub(super) fn driver_is_outside(&self) -> bool {
+        let named = |executor: &&ExecutorView| executor.pod.is_some() && executor.driver.is_none();
+        self.executors.iter().any(|executor| named(&executor))
+    }
+
     /// Whether the driver's own Pod is on this node and has ended.
     pub(super) fn driver_ended_here(&self, owner: Option<&(String, Owner)>) -> bool {
         self.pods.iter().any(|pod| {
@@ -123,8 +130,10 @@ impl Owned<'_> {
             .cloned()
             .collect();
         dirs.extend(
+            // Empty ones are for `remove_empty`: something may be in them by then.
             self.entries
                 .iter()
+                .filter(|entry| entry.kind != Kind::Empty)
                 .map(|entry| (entry.root, entry.relative.clone()))
                 .filter(|dir| named.at_most_once(dir)),
         );

@@ -214,6 +214,24 @@ fn a_driver_outside_of_the_cluster_has_its_time() {
     assert!(world.removed(1000, &Driver::Unknown).iter().any(is_app));
 }
 
+/// The label alone joins a Pod with an application, and ids may be used again.
+#[test]
+fn a_completed_driver_of_an_earlier_run_does_not_end_one_outside_of_the_cluster() {
+    let mut world = World::new();
+    world.apps = vec![app("exec", None)];
+    world.pods = vec![Pod {
+        role: Role::Driver,
+        executor: None,
+        living: false,
+        ..pod("old-driver", None)
+    }];
+    world.policy.tidied(APP, "1", 7);
+    for _ in 0..100 {
+        let decision = world.at(5);
+        assert_eq!((decision.asks, decision.removals), (vec![], vec![]));
+    }
+}
+
 #[test]
 fn a_second_run_with_the_same_id_does_not_keep_the_first() {
     let mut world = World::new();
