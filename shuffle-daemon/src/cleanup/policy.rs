@@ -60,13 +60,21 @@ struct RunState {
     ttl: Option<Duration>,
 }
 
+#[derive(Debug, Clone, Copy)]
+struct Gone {
+    since: Duration,
+    /// Its leftovers were removed.
+    tidied: bool,
+}
+
 /// What is remembered from look to look. Losing it only delays.
 #[derive(Debug)]
 pub struct Policy {
     settings: Settings,
     runs: HashMap<Run, RunState>,
     seen: HashMap<(u16, String), Duration>,
-    tidied: HashSet<(String, String, u64)>,
+    /// Executors that are gone, by application, id and registration.
+    gone: HashMap<(String, String, u64), Gone>,
 }
 
 impl Policy {
@@ -77,7 +85,7 @@ impl Policy {
             settings,
             runs: HashMap::new(),
             seen: HashMap::new(),
-            tidied: HashSet::new(),
+            gone: HashMap::new(),
         }
     }
 
@@ -111,8 +119,10 @@ impl Policy {
 
     /// Notes that leftovers of this registration were removed.
     pub fn tidied(&mut self, app: &str, executor: &str, number: u64) {
-        self.tidied
-            .insert((app.to_owned(), executor.to_owned(), number));
+        let key = (app.to_owned(), executor.to_owned(), number);
+        if let Some(gone) = self.gone.get_mut(&key) {
+            gone.tidied = true;
+        }
     }
 
     /// Looks at everything.
@@ -139,10 +149,12 @@ impl Policy {
                 }
             }
         }
+        let known = std::mem::take(&mut self.gone);
         for app in view.apps {
             for executor in &app.executors {
                 if !over.contains(&executor.run(&app.id)) {
-                    self.leftovers(&app.id, executor, (view, &named), &mut decision.removals);
+                    let at = (view, &named);
+                    self.leftovers(&app.id, executor, at, &known, &mut decision.removals);
                 }
             }
         }
@@ -215,30 +227,36 @@ impl Policy {
         })
     }
 
+    /// A Pod that was deleted by force may still end, so its files wait for the grace period.
     fn leftovers(
-        &self,
+        &mut self,
         app: &str,
         executor: &ExecutorView,
         (view, named): (&View<'_>, &Named),
+        known: &HashMap<(String, String, u64), Gone>,
         removals: &mut Vec<Removal>,
     ) {
         // Without a Pod nothing says whether the executor runs.
         let Some(uid) = &executor.pod else { return };
-        let lives = view.pods.by_uid(uid).is_some_and(|pod| pod.living);
-        let key = (app.to_owned(), executor.id.clone(), executor.number);
-        if !lives && !self.tidied.contains(&key) {
-            removals.push(Removal::Leftovers {
-                app: app.to_owned(),
-                executor: executor.id.clone(),
-                number: executor.number,
-                dirs: executor
-                    .dirs
-                    .iter()
-                    .filter(|dir| named.only_once(dir))
-                    .cloned()
-                    .collect(),
-            });
+        if view.pods.by_uid(uid).is_some_and(|pod| pod.living) {
+            return;
         }
+        let key = (app.to_owned(), executor.id.clone(), executor.number);
+        let gone = known.get(&key).copied().unwrap_or(Gone {
+            since: view.now,
+            tidied: false,
+        });
+        self.gone.insert(key, gone);
+        if gone.tidied || view.now.saturating_sub(gone.since) < self.settings.grace {
+            return;
+        }
+        let dirs = executor.dirs.iter();
+        removals.push(Removal::Leftovers {
+            app: app.to_owned(),
+            executor: executor.id.clone(),
+            number: executor.number,
+            dirs: dirs.filter(|dir| named.only_once(dir)).cloned().collect(),
+        });
     }
 }
 

@@ -318,3 +318,44 @@ impl Line {
         tracing::info!(app, executor, dirs, durable, "{what}");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Limits;
+    use crate::disk::roots::Roots;
+
+    fn registration(sub_dirs: i32) -> Registration {
+        Registration {
+            app: "a".into(),
+            executor: "1".into(),
+            sub_dirs,
+            ..Registration::default()
+        }
+    }
+
+    #[tokio::test]
+    async fn a_change_whose_condition_does_not_hold_is_dropped() {
+        let dir = tempfile::tempdir().unwrap();
+        let roots = Arc::new(Roots::open(&[dir.path().to_owned()]).unwrap());
+        let (registry, writer) = Registry::start(roots, Limits::default(), None).unwrap();
+        let handle = writer.handle();
+        let known = || registry.executor("a", "1");
+        handle.register_if_new(registration(1)).await.unwrap();
+        let first = known().unwrap().number();
+        // What arrives together is made in its order: the executor's own registration, a discovery
+        // that came too late, and the removal of what was there before.
+        let (own, late, stale) = tokio::join!(
+            handle.register(registration(2)),
+            handle.register_if_new(registration(3)),
+            handle.forget("a", "1", first),
+        );
+        own.unwrap();
+        late.unwrap();
+        stale.unwrap();
+        let now = known().unwrap();
+        assert_eq!(now.registration(registry.roots()).sub_dirs, 2);
+        handle.forget("a", "1", now.number()).await.unwrap();
+        assert!(known().is_none() && registry.is_empty());
+    }
+}

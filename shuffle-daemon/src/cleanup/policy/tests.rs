@@ -48,6 +48,13 @@ impl World {
         })
     }
 
+    /// The leftovers of the executor are removed already.
+    fn tidied(&mut self) {
+        let key = (APP.to_owned(), "1".to_owned(), 7);
+        let (since, tidied) = (Duration::ZERO, true);
+        self.policy.gone.insert(key, Gone { since, tidied });
+    }
+
     fn answer(&mut self, driver: Driver) {
         let run = Run {
             app: APP.into(),
@@ -169,13 +176,28 @@ fn a_living_driver_without_executors_keeps_map_outputs_for_ever() {
     }
 }
 
+#[test]
+fn leftovers_wait_for_the_grace_period_and_go_once() {
+    let mut world = World::new();
+    world.pods.clear();
+    for seconds in [0, 10, 4] {
+        assert_eq!(world.at(seconds).removals, []);
+    }
+    assert_eq!(world.at(1).removals, [leftovers()]);
+    world.policy.tidied(APP, "1", 7);
+    assert_eq!(world.removed(20, &Driver::Living(owner("driver"))), []);
+    // The same executor, registered again.
+    world.apps[0].executors[0].number = 8;
+    assert_eq!(world.at(1).removals, []);
+}
+
 /// Of the first attempt at this service, 2018: only a DELETE seen live started clean-up, so a driver
 /// left Completed kept its files for ever.
 #[test]
 fn a_driver_that_is_over_takes_everything_along_within_a_minute() {
     let mut world = World::new();
     world.pods.clear();
-    world.policy.tidied(APP, "1", 7);
+    world.tidied();
     assert_eq!(world.removed(3600, &Driver::Living(owner("driver"))), []);
     let removed = world.removed(50, &Driver::Over);
     assert!(removed.iter().any(is_app), "{removed:?}");
@@ -185,7 +207,7 @@ fn a_driver_that_is_over_takes_everything_along_within_a_minute() {
 fn an_error_of_the_api_server_removes_nothing() {
     let mut world = World::new();
     world.pods.clear();
-    world.policy.tidied(APP, "1", 7);
+    world.tidied();
     let run = Run {
         app: APP.into(),
         driver: Some("driver".into()),
@@ -204,7 +226,7 @@ fn a_driver_outside_of_the_cluster_has_its_time() {
     let mut world = World::new();
     world.apps = vec![app("exec", None)];
     world.pods.clear();
-    world.policy.tidied(APP, "1", 7);
+    world.tidied();
     world.apps[0].idle = Duration::from_secs(100_000);
     assert_eq!(
         world.removed(3590, &Driver::Unknown),
@@ -225,7 +247,7 @@ fn a_completed_driver_of_an_earlier_run_does_not_end_one_outside_of_the_cluster(
         living: false,
         ..pod("old-driver", None)
     }];
-    world.policy.tidied(APP, "1", 7);
+    world.tidied();
     for _ in 0..100 {
         let decision = world.at(5);
         assert_eq!((decision.asks, decision.removals), (vec![], vec![]));
@@ -241,7 +263,7 @@ fn a_second_run_with_the_same_id_does_not_keep_the_first() {
     world.apps[0].executors.push(second);
     world.entries.push(entry(OTHER, 200));
     world.pods = vec![pod("exec-b", Some("driver-b"))];
-    world.policy.tidied(APP, "1", 7);
+    world.tidied();
     let removed = world.removed(60, &Driver::Over);
     assert!(
         !removed.is_empty() && removed.iter().all(is_app),
