@@ -7,7 +7,6 @@ API server, the kubelet and the rest in one (see `kube/main.go`); `helm` is Helm
 cache is a hash of all inputs of the build, so an old program is never used for a new source.
 """
 
-import fcntl
 import hashlib
 import os
 import platform
@@ -15,11 +14,10 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from pathlib import Path
 
-from sparktest.venv import cache_dir, say
+from sparktest.cache import cache_dir, once, run, say
 
 _HERE = Path(__file__).resolve().parent.parent
 GO_MIN = (1, 25)
@@ -38,14 +36,7 @@ def program(name: str) -> Path:
         return Path(given)
     source = _HERE / name
     final = cache_dir() / f"{name}-{key([source])}" / name
-    if final.is_file():
-        return final
-    cache_dir().mkdir(parents=True, exist_ok=True)
-    with open(cache_dir() / f"{name}.lock", "w", encoding="utf-8") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not final.is_file():
-            _build(name, source, final)
-    return final
+    return once(name, final, lambda: _build(name, source, final))
 
 
 def key(inputs: list[Path], *more: str) -> str:
@@ -67,22 +58,7 @@ def _build(name: str, source: Path, final: Path) -> None:
     env = dict(os.environ, CGO_ENABLED="0", GOFLAGS="-mod=readonly", GOTOOLCHAIN="local")
     with tempfile.TemporaryDirectory(dir=cache_dir(), prefix=f"building-{name}-") as folder:
         argv = ["go", "build", "-trimpath", "-buildvcs=false", "-ldflags", _flags(source), "-o", f"{folder}/{name}"]
-        with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as output:
-            done = threading.Event()
-            threading.Thread(target=_tick, args=(name, done), daemon=True).start()
-            built = subprocess.run(
-                [*argv, _PACKAGES[name]],
-                cwd=source,
-                env=env,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                check=False,
-            )
-            done.set()
-            if built.returncode != 0:
-                output.seek(0)
-                raise RuntimeError(f"{name}: go build failed:\n" + "".join(output.readlines()[-20:]))
+        run([*argv, _PACKAGES[name]], f"{name}: still building", cwd=source, env=env)
         final.parent.mkdir(exist_ok=True)
         Path(folder, name).rename(final)
     say(f"{name}: ready after {time.monotonic() - began:.0f} s: {final}")
@@ -107,12 +83,6 @@ def _need_go() -> None:
     version = tuple(int(part) for part in said.strip().removeprefix("go").split(".")[:2])
     if version < GO_MIN:
         raise RuntimeError(f"{_NEED} (there is {said.strip()})")
-
-
-def _tick(name: str, done: threading.Event) -> None:
-    began = time.monotonic()
-    while not done.wait(30):
-        say(f"{name}: still building, {time.monotonic() - began:.0f} s")
 
 
 def main() -> int:

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from clustertest.programs import key
 from sparktest import venv, versions
-from sparktest.venv import cache_dir, say
+from sparktest.cache import cache_dir, say
 
 PAUSE = "localhost/pause:1"
 _HERE = Path(__file__).resolve().parent

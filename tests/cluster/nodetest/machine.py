@@ -25,7 +25,7 @@ from pathlib import Path
 
 from clustertest.programs import program
 from sparktest.processes import Child, Stopped, stop_on_signals
-from sparktest.venv import cache_dir, say
+from sparktest.cache import cache_dir, say
 from sparktest.waiting import wait_for
 
 from . import images, network

@@ -11,7 +11,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from sparktest.venv import say
+from sparktest.cache import say
 from sparktest.waiting import WaitedTooLong, wait_for
 
 CONTROL = "shuffle-ctl"

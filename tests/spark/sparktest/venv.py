@@ -8,30 +8,16 @@ lock keeps two builds of one version apart. It is only ever used as `bin/python`
 `SPARK_HOME`: the console scripts that pip wrote still name the temporary folder.
 """
 
-import fcntl
-import os
 import shutil
-import subprocess
 import sys
 import tempfile
-import threading
 import time
 from pathlib import Path
 
 from . import versions
+from .cache import cache_dir, once, run, say
 
 _NEED = "the JDK is missing: install Java 17 (Debian: apt-get install openjdk-17-jdk-headless)"
-
-
-def cache_dir() -> Path:
-    """`$SHUFFLE_CACHE`, or `shuffle-daemon` in the user's cache folder."""
-    chosen = os.environ.get("SHUFFLE_CACHE")
-    return Path(chosen) if chosen else Path.home() / ".cache" / "shuffle-daemon"
-
-
-def say(text: str) -> None:
-    """One line of progress on standard error."""
-    print(text, file=sys.stderr, flush=True)
 
 
 def environment(version: str) -> Path:
@@ -42,14 +28,7 @@ def environment(version: str) -> Path:
     if shutil.which("java") is None:
         raise RuntimeError(_NEED)
     final = cache_dir() / f"venv-pyspark-{version}"
-    if final.is_dir():
-        return final
-    cache_dir().mkdir(parents=True, exist_ok=True)
-    with open(cache_dir() / f"venv-pyspark-{version}.lock", "w", encoding="utf-8") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not final.is_dir():
-            _build(version, final)
-    return final
+    return once(final.name, final, lambda: _build(version, final))
 
 
 def python(version: str) -> Path:
@@ -67,43 +46,17 @@ def spark_home(version: str) -> Path:
 
 def _build(version: str, final: Path) -> None:
     began = time.monotonic()
+    still = f"pyspark {version}: still installing"
     temporary = Path(tempfile.mkdtemp(prefix=f"building-{version}-", dir=cache_dir()))
     try:
         say(f"pyspark {version}: making a virtual environment (about 460 MB, once; a minute or two)")
-        _run([sys.executable, "-m", "venv", str(temporary)], version)
+        run([sys.executable, "-m", "venv", str(temporary)], still)
         pip = [str(temporary / "bin" / "python"), "-m", "pip", "--disable-pip-version-check"]
-        _run([*pip, "install", "--progress-bar=off", f"pyspark=={version}"], version)
+        run([*pip, "install", "--progress-bar=off", f"pyspark=={version}"], still)
         temporary.rename(final)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     say(f"pyspark {version}: ready after {time.monotonic() - began:.0f} s in {final}")
-
-
-def _run(command: list[str], version: str) -> None:
-    """Runs a command, says every 15 s that it still runs, raises with its last lines if it fails."""
-    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
-        done = threading.Event()
-        ticker = threading.Thread(target=_tick, args=(version, done), daemon=True)
-        ticker.start()
-        try:
-            code = process.wait()
-        except BaseException:
-            process.kill()
-            process.wait()
-            raise
-        finally:
-            done.set()
-        if code != 0:
-            output.seek(0)
-            tail = "".join(output.readlines()[-20:])
-            raise RuntimeError(f"{' '.join(command)} ended with {code}:\n{tail}")
-
-
-def _tick(version: str, done: threading.Event) -> None:
-    began = time.monotonic()
-    while not done.wait(15):
-        say(f"pyspark {version}: still installing, {time.monotonic() - began:.0f} s")
 
 
 def main() -> int:

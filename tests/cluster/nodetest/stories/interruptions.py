@@ -60,11 +60,7 @@ def kubelet_restart(stage: Stage) -> None:
     stage.claims.equal("a read goes on", application.result(reading), first)
     wait_for(lambda: pid_file.read_text() != before, _RESTART_LIMIT_S, "another kubelet")
     stage.machine.kubectl("wait", "--for=condition=Ready", "node/node1", "--timeout=120s")
-    shuffle.wait_until_idle(stage, application)
-    shuffle.read_again(stage, application, first)
-    application.stop()
-    shuffle.check_clean(stage, application)
-    shuffle.check_log(stage, application)
+    shuffle.come_back_and_end(stage, application, first)
 
 
 def api_server_down(stage: Stage) -> None:
@@ -84,11 +80,7 @@ def api_server_down(stage: Stage) -> None:
     missing = sorted(set(before) - set(stage.files(application.id)))
     stage.claims.equal("nothing was removed meanwhile", missing, [])
     stage.claims.figure("reads without an API server", reads)
-    shuffle.wait_until_idle(stage, application)
-    shuffle.read_again(stage, application, first)
-    application.stop()
-    shuffle.check_clean(stage, application)
-    shuffle.check_log(stage, application)
+    shuffle.come_back_and_end(stage, application, first)
 
 
 def upgrade_under_load(stage: Stage) -> None:
@@ -103,8 +95,4 @@ def upgrade_under_load(stage: Stage) -> None:
     stage.wait_for_daemon(2)
     after = {pod["metadata"]["uid"] for pod in stage.daemon_pods()}
     stage.claims.equal("all Pods of the daemon are others", before & after, set())
-    shuffle.wait_until_idle(stage, application)
-    shuffle.read_again(stage, application, first)
-    application.stop()
-    shuffle.check_clean(stage, application)
-    shuffle.check_log(stage, application)
+    shuffle.come_back_and_end(stage, application, first)

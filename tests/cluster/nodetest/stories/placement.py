@@ -16,11 +16,7 @@ def node_selector(stage: Stage) -> None:
     stage.claims.equal("the daemon runs on the node with the label only", places, ["node1"])
     application = stage.application("job", {f"spark.kubernetes.executor.node.selector.{_LABEL}": "yes"})
     first = shuffle.write(stage, application)
-    shuffle.wait_until_idle(stage, application)
-    shuffle.read_again(stage, application, first)
-    application.stop()
-    shuffle.check_clean(stage, application)
-    shuffle.check_log(stage, application)
+    shuffle.come_back_and_end(stage, application, first)
     stage.claims.equal("nothing was made on the other node", stage.entries(node=2), [])
 
 

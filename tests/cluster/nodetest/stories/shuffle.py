@@ -49,3 +49,12 @@ def check_clean(stage: Stage, application: Application, limit_s: float = CLEAN_L
         limit_s,
         lambda: application.id not in stage.entries(),
     )
+
+
+def come_back_and_end(stage: Stage, application: Application, first: list[int]) -> None:
+    """All executors go, others read the same again, the application ends; nothing is computed twice, nothing is left."""
+    wait_until_idle(stage, application)
+    read_again(stage, application, first)
+    application.stop()
+    check_clean(stage, application)
+    check_log(stage, application)
