@@ -2,5 +2,22 @@
 //!
 //! Behind the feature `control`, because nothing of the block plane needs them.
 
+#![allow(
+    clippy::all,
+    clippy::use_self,
+    clippy::too_many_lines,
+    clippy::allow_attributes_without_reason,
+    missing_docs,
+    missing_debug_implementations,
+    unused_qualifications,
+    unreachable_pub,
+    elided_lifetimes_in_paths,
+    reason = "written by a generator"
+)]
+
+#[rustfmt::skip]
+pub mod client;
+#[rustfmt::skip]
+pub mod server;
 #[rustfmt::skip]
 pub mod v1;

@@ -20,7 +20,7 @@ const RULES: &[Rule] = &[
     Rule {
         within: &["protocol/src"],
         // Made by a generator, behind a feature.
-        except: &["protocol/src/control/v1"],
+        except: &["protocol/src/control/client", "protocol/src/control/server"],
         absent: &[
             "tokio",
             "std::fs",

@@ -1,4 +1,4 @@
-//! `src/control/v1.rs` is what `proto/shuffle/control/v1/control.proto` generates.
+//! `src/control/{v1,client,server}.rs` are what `proto/shuffle/control/v1/control.proto` generates.
 //!
 //! `UPDATE_GENERATED=1 cargo test --package protocol --test control` writes it anew; a build needs
 //! no generator.
@@ -14,23 +14,32 @@ use std::path::Path;
 const HEAD: &str = "\
 //! Generated from `proto/shuffle/control/v1/control.proto`; `tests/control` writes it anew and compares.
 
-#![allow(
-    clippy::all,
-    clippy::use_self,
-    clippy::too_many_lines,
-    clippy::allow_attributes_without_reason,
-    missing_docs,
-    missing_debug_implementations,
-    unused_qualifications,
-    unreachable_pub,
-    elided_lifetimes_in_paths,
-    reason = \"generated\"
-)]
-
 ";
 
+const PACKAGE: &str = "shuffle.control.v1";
+
 #[test]
-fn generated_code_is_what_the_proto_says() {
+fn messages_are_what_the_proto_says() {
+    let builder = tonic_prost_build::configure()
+        .build_client(false)
+        .build_server(false)
+        .message_attribute(".", "#[derive(serde::Serialize)]");
+    compare("v1.rs", builder);
+}
+
+#[test]
+fn client_and_server_are_what_the_proto_says() {
+    for (file, client) in [("client.rs", true), ("server.rs", false)] {
+        let builder = tonic_prost_build::configure()
+            .build_transport(false)
+            .build_client(client)
+            .build_server(!client)
+            .extern_path(format!(".{PACKAGE}"), "crate::control::v1");
+        compare(file, builder);
+    }
+}
+
+fn compare(file: &str, builder: tonic_prost_build::Builder) {
     let crate_dir = Path::new(env!("CARGO_MANIFEST_DIR"));
     let files = protox::compile(
         ["shuffle/control/v1/control.proto"],
@@ -38,15 +47,10 @@ fn generated_code_is_what_the_proto_says() {
     )
     .unwrap();
     let out = tempfile::tempdir().unwrap();
-    tonic_prost_build::configure()
-        .build_transport(false)
-        .message_attribute(".", "#[derive(serde::Serialize)]")
-        .out_dir(out.path())
-        .compile_fds(files)
-        .unwrap();
-    let generated = std::fs::read_to_string(out.path().join("shuffle.control.v1.rs")).unwrap();
+    builder.out_dir(out.path()).compile_fds(files).unwrap();
+    let generated = std::fs::read_to_string(out.path().join(format!("{PACKAGE}.rs"))).unwrap();
     let wanted = format!("{HEAD}{generated}");
-    let path = crate_dir.join("src/control/v1.rs");
+    let path = crate_dir.join("src/control").join(file);
     if std::env::var_os("UPDATE_GENERATED").is_some() {
         std::fs::write(&path, &wanted).unwrap();
     }

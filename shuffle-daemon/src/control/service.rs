@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use futures_util::stream::{self, BoxStream, StreamExt};
+use protocol::control::server::control_server;
 use protocol::control::v1;
-use protocol::control::v1::control_server;
 use tonic::{Request, Response, Status};
 
 use super::State;

@@ -97,8 +97,9 @@ impl Owned<'_> {
     /// Executors that Kubernetes confirmed and that name no driver: it is no Pod, so no Pod says
     /// anything about it, also none with the same application id.
     pub(super) fn driver_is_outside(&self) -> bool {
-        let named = |executor: &&ExecutorView| executor.pod.is_some() && executor.driver.is_none();
-        self.executors.iter().any(|executor| named(&executor))
+        self.executors
+            .iter()
+            .any(|executor| executor.pod.is_some() && executor.driver.is_none())
     }
 
     /// Whether the driver's own Pod is on this node and has ended.
