@@ -48,16 +48,13 @@ impl State {
             dirs = self.paths(&dirs).join(", "),
             "removing an application because it was asked for"
         );
-        if known.is_some() {
-            let gone = self.parts.writer.remove_app(app).await;
-            gone.map_err(|gone| Status::unavailable(gone.to_string()))?;
-        }
         let mut removed = v1::Removed {
-            executors: executors.len() as u64,
             living_pods,
             ..v1::Removed::default()
         };
         if request.keep_files {
+            self.forget(app).await?;
+            removed.executors = executors.len() as u64;
             return Ok(removed);
         }
         removed.kept = self.paths(&kept);
@@ -68,8 +65,18 @@ impl State {
             let outcome = self.blocking(move |remover| empty(remover, &entries)).await;
             removed.failed += outcome.failed;
         }
+        // Files first: what could not be removed is found again by its registration.
+        if removed.failed == 0 && known.is_some() {
+            self.forget(app).await?;
+            removed.executors = executors.len() as u64;
+        }
         metrics::cleanups(Reason::Requested.label()).increment(1);
         Ok(removed)
+    }
+
+    async fn forget(&self, app: &str) -> Result<(), Status> {
+        let gone = self.parts.writer.remove_app(app).await;
+        gone.map_err(|gone| Status::unavailable(gone.to_string()))
     }
 
     /// Removes an executor's files but for its map outputs.
