@@ -44,7 +44,13 @@ pub fn discover(
                     && pod.app == app
                     && pod.executor.as_deref() == Some(executor)
             });
+            // What is older is of an earlier run with the same ids.
+            let of_pod = |entry: &&&Entry| pod.is_none_or(|pod| pod.was_there(entry.born));
+            let entries: Vec<_> = entries.iter().filter(of_pod).copied().collect();
             let host_dirs = newest_of_each(&entries, roots);
+            if host_dirs.is_empty() {
+                return None;
+            }
             registration(app, executor, host_dirs, pod.map(AsRef::as_ref), pods)
         })
         .collect()
@@ -197,6 +203,24 @@ mod tests {
             "status": {"phase": "Running"}
         }));
         Pod::of(&pod.unwrap()).unwrap()
+    }
+
+    #[test]
+    fn directories_of_an_earlier_run_are_not_a_new_pods() {
+        let entries = [entry(0, "spark-a/2/blockmgr-x", 5)];
+        let late = Pod {
+            started: Some(UNIX_EPOCH + Duration::from_secs(100)),
+            ..pod()
+        };
+        let living = HashSet::from(["spark-a".to_owned()]);
+        let roots = ["/d0".to_owned()];
+        let pods = Pods::complete([late]);
+        assert_eq!(discover(&entries, &roots, &pods, &living, |_, _| false), []);
+        let pods = Pods::complete([pod()]);
+        assert_eq!(
+            discover(&entries, &roots, &pods, &living, |_, _| false).len(),
+            1
+        );
     }
 
     #[test]

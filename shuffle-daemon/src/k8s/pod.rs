@@ -24,6 +24,9 @@ pub const PLACEHOLDER: &str = "EXECID";
 /// seconds, before its files go; overrides `--outside-driver-ttl`.
 pub const TTL_ANNOTATION: &str = "shuffle-daemon/outside-driver-ttl-seconds";
 
+/// A directory may be a little older than its Pod's start time says: clocks have seconds.
+const START_MARGIN: Duration = Duration::from_secs(10);
+
 /// What a Pod is in its application.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
@@ -131,6 +134,13 @@ impl Pod {
                 .executor
                 .as_deref()
                 .is_some_and(|id| id == executor || id == PLACEHOLDER)
+    }
+
+    /// Whether something that was made then can have been made in this Pod.
+    #[must_use]
+    pub fn was_there(&self, born: SystemTime) -> bool {
+        self.started
+            .is_none_or(|started| started <= born + START_MARGIN)
     }
 
     /// Whether a path of the node can be reached from inside.

@@ -1,15 +1,11 @@
 //! The rule of orphans: a directory that nobody can own.
 
 use std::collections::{HashMap, HashSet};
-use std::time::Duration;
 
 use super::Policy;
 use super::view::{Removal, View};
 use crate::cleanup::scan::{Entry, Kind};
 use crate::k8s::pod::{PLACEHOLDER, Pod};
-
-/// A directory may be a little older than its Pod's start time says: clocks have seconds.
-const START_MARGIN: Duration = Duration::from_secs(10);
 
 impl Policy {
     pub(super) fn orphans(
@@ -112,6 +108,5 @@ fn may_have_made(pod: &Pod, entry: &Entry, path: &str, registered: &HashSet<&str
     if entry.kind == Kind::BlockManager && !pod.restarts && registered.contains(pod.uid.as_str()) {
         return false;
     }
-    pod.started
-        .is_none_or(|started| started <= entry.born + START_MARGIN)
+    pod.was_there(entry.born)
 }
