@@ -100,6 +100,10 @@ impl Keeper {
         if first.removals.is_empty() {
             return;
         }
+        if self.dry_run {
+            self.say_once(first.removals);
+            return;
+        }
         // What is to be deleted must still be so by a list that no cache and no lost event can spoil.
         let now = match self.api.pods_now().await {
             Ok(pods) => Pods::complete(pods),
@@ -108,20 +112,24 @@ impl Keeper {
                 return;
             }
         };
-        let confirmed: HashSet<_> = self.decide(&now, &entries).removals.into_iter().collect();
+        let second = self.decide(&now, &entries);
+        self.ask(second.asks).await;
+        let confirmed: HashSet<_> = second.removals.into_iter().collect();
         for removal in first.removals {
-            if !confirmed.contains(&removal) {
-                continue;
+            if confirmed.contains(&removal) {
+                self.say(&removal, "removing");
+                self.remove(removal).await;
             }
-            if self.dry_run {
-                if self.said.insert(removal.clone()) {
-                    self.say(&removal, "would remove");
-                }
-                continue;
-            }
-            self.say(&removal, "removing");
-            self.remove(removal).await;
         }
+    }
+
+    fn say_once(&mut self, removals: Vec<Removal>) {
+        for removal in &removals {
+            if !self.said.contains(removal) {
+                self.say(removal, "would remove");
+            }
+        }
+        self.said = removals.into_iter().collect();
     }
 
     fn decide(&mut self, pods: &Pods, entries: &[Entry]) -> Decision {

@@ -11,8 +11,8 @@
 //! - A driver that is no Pod is over when its application has had no executor, fetch or
 //!   registration for a long time.
 //! - A *directory is an orphan* when no registration names it, no application that is not over
-//!   owns it by its path, and no living Pod of this node that reaches it can have made it. Never
-//!   because of its age alone.
+//!   owns it by its path, and no living Pod of this node that reaches it can have made it, for the
+//!   grace period. Never because of its age alone.
 //!
 //! Drivers run on other nodes. Only for an application that is quiet here is its driver asked for,
 //! by name, soon at first and then at a steady pace with jitter.
@@ -72,7 +72,8 @@ struct Gone {
 pub struct Policy {
     settings: Settings,
     runs: HashMap<Run, RunState>,
-    seen: HashMap<(u16, String), Duration>,
+    /// Since when nobody can own a directory.
+    unowned: HashMap<(u16, String), Duration>,
     /// Executors that are gone, by application, id and registration.
     gone: HashMap<(String, String, u64), Gone>,
 }
@@ -84,7 +85,7 @@ impl Policy {
         Self {
             settings,
             runs: HashMap::new(),
-            seen: HashMap::new(),
+            unowned: HashMap::new(),
             gone: HashMap::new(),
         }
     }

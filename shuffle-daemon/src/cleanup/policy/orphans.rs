@@ -30,15 +30,11 @@ impl Policy {
         // What goes with its application.
         let going: HashSet<_> = removals.iter().flat_map(Removal::dirs).cloned().collect();
         let registered_pods = registered_pods(view);
-        let mut seen = HashMap::new();
+        let mut unowned = HashMap::new();
         for entry in view.entries {
             let key = (entry.root, entry.relative.clone());
-            let since = self.seen.get(&key).copied().unwrap_or(view.now);
-            let gone = going.contains(&key);
-            seen.insert(key, since);
-            if gone
+            if going.contains(&key)
                 || named.contains(&(entry.root, entry.relative.as_str()))
-                || view.now.saturating_sub(since) < self.settings.grace
                 || is_of_living_app(entry, living, &registered)
             {
                 continue;
@@ -48,11 +44,19 @@ impl Policy {
                 .get(usize::from(entry.root))
                 .map(|root| format!("{root}/{}", entry.relative));
             let path = path.unwrap_or_default();
-            let maker = view
+            let mut makers = view
                 .pods
                 .living()
-                .find(|pod| may_have_made(pod, entry, &path, &registered_pods));
-            if maker.is_none() {
+                .filter(|pod| may_have_made(pod, entry, &path, &registered_pods))
+                .peekable();
+            let may_be_made = makers.peek().is_some();
+            if makers.any(|pod| pod.started.is_some()) {
+                continue;
+            }
+            let since = self.unowned.get(&key).copied().unwrap_or(view.now);
+            unowned.insert(key, since);
+            // A Pod that has not started yet only holds it up: others come all the time.
+            if !may_be_made && view.now.saturating_sub(since) >= self.settings.grace {
                 removals.push(Removal::Orphan {
                     root: entry.root,
                     relative: entry.relative.clone(),
@@ -60,7 +64,7 @@ impl Policy {
                 });
             }
         }
-        self.seen = seen;
+        self.unowned = unowned;
     }
 }
 

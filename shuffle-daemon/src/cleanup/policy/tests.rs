@@ -292,6 +292,14 @@ fn orphans_are_what_no_living_pod_can_have_made() {
         world.at(2).removals,
         [orphan("spark-old"), orphan("blockmgr-crashed")]
     );
+    // The Pod is deleted by force, and its process may still end.
+    let exec = world.pods.remove(0);
+    let own = orphan("spark-own");
+    assert!(!world.at(1).removals.contains(&own));
+    assert!(!world.at(14).removals.contains(&own));
+    assert!(world.at(1).removals.contains(&own));
+    world.pods.push(exec);
+    world.tidied();
     // Another Pod that has not registered yet may have made it.
     let starting = Pod {
         executor: Some("2".into()),
