@@ -13,7 +13,6 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use crate::admin::Admin;
-use crate::cleanup::keeper::Keeper;
 use crate::config::Config;
 use crate::control::{Control, Parts};
 use crate::disk::buffer::{Budget, BufferPool};
@@ -30,7 +29,7 @@ use crate::sidecar;
 
 mod parts;
 
-use parts::{kubernetes, remover, service};
+use parts::{Background, Kubernetes, kubernetes, remover, service};
 
 /// How often entries of removed files leave the index cache, and histograms are tidied.
 const SWEEP: Duration = Duration::from_secs(5);
@@ -48,7 +47,7 @@ pub struct App {
     admin_listener: TcpListener,
     /// Tells connections to end.
     drain: CancellationToken,
-    keeper: Option<Keeper>,
+    kubernetes: Background,
     control: Option<Control>,
     /// Whether the control plane asks for the drain.
     asked: Drain,
@@ -69,8 +68,11 @@ impl App {
             config.state_dir.as_deref(),
         )?;
         let remover = Arc::new(remover(&config, &roots));
-        let (admission, keeper, cluster) =
-            kubernetes(&config, &registry, &writer, &remover).await?;
+        let Kubernetes {
+            admission,
+            cluster,
+            background,
+        } = kubernetes(&config, &registry, &writer, &remover).await?;
         let service = Arc::new(service(&config, &registry, &writer, admission)?);
         let in_flight = Arc::new(InFlight::new(config.chunks_in_flight_max));
         let drain = CancellationToken::new();
@@ -109,7 +111,7 @@ impl App {
             admin,
             admin_listener,
             drain,
-            keeper,
+            kubernetes: background,
             control,
             asked,
         })
@@ -142,14 +144,14 @@ impl App {
             admin,
             admin_listener,
             drain,
-            keeper,
+            kubernetes,
             control,
             asked,
         } = self;
         let ready = Arc::clone(&admin.ready);
         let prometheus = admin.prometheus.clone();
         let admin_task = tokio::spawn(admin.run(admin_listener));
-        let keeper_task = keeper.map(|keeper| tokio::spawn(keeper.run()));
+        let background = kubernetes.spawn();
         let end_control = CancellationToken::new();
         let control_task = control.map(|control| tokio::spawn(control.run(end_control.clone())));
         ready.store(true, Ordering::Relaxed);
@@ -181,8 +183,8 @@ impl App {
             // It holds a handle of the writer until then.
             let _ = task.await;
         }
-        if let Some(task) = keeper_task {
-            // It holds a handle of the writer; a removal that is under way is found again.
+        for task in background {
+            // A removal that is under way is found again.
             task.abort();
             let _ = task.await;
         }

@@ -6,6 +6,7 @@
 //!    volumes translated by [`mounts`]; [`pod_table`] publishes it.
 //! 2. Its executor registers: [`admission`] asks the table, or [`api`], whether the peer is that
 //!    Pod; a refusal becomes an Event ([`events`]).
+//!    What was taken while nobody could be asked is judged later ([`verify`]).
 //!    Where paths tell whose a directory is, [`discovery`] knows executors without that.
 //! 3. It ends. Nothing happens because of that alone: `cleanup` compares table, disk and
 //!    registrations again and again, and asks [`api`] about the driver when no executor is left.
@@ -19,6 +20,7 @@ pub mod events;
 pub mod mounts;
 pub mod pod;
 pub mod pod_table;
+pub mod verify;
 pub mod watch;
 
 use api::ApiServer;

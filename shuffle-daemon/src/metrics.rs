@@ -48,6 +48,7 @@ macro_rules! handles {
             describe_counter(APP_BLOCKS, Unit::Count, "Blocks handed out, by application.");
             describe_counter(APP_BYTES, Unit::Bytes, "Bytes of blocks handed out, by application.");
             describe_counter(API_REQUESTS, Unit::Count, "Requests to the API server beside the watch, by kind (get, list, event, version).");
+            describe_counter(REGISTRATIONS_VERIFIED, Unit::Count, "Registrations taken unverified that their Pod was asked about later, by verdict (confirmed, refused).");
             describe_counter(CLEANUPS, Unit::Count, "Directories and applications removed by clean-up, by reason (driver_over, idle, requested, orphan, leftovers).");
             describe_counter(FAILURES, Unit::Count, "Requests that failed, by kind and by who is at fault (peer, node, bug).");
         }
@@ -144,11 +145,17 @@ handles! {
 }
 
 const API_REQUESTS: &str = "shuffle_kubernetes_api_requests_total";
+const REGISTRATIONS_VERIFIED: &str = "shuffle_registrations_verified_total";
 const CLEANUPS: &str = "shuffle_cleanups_total";
 
 /// Requests to the API server of a kind. Not for hot paths.
 pub fn api_requests(kind: &'static str) -> Counter {
     counter!(API_REQUESTS, "kind" => kind)
+}
+
+/// Registrations taken unverified that were judged, by verdict. Not for hot paths.
+pub fn registrations_verified(verdict: &'static str) -> Counter {
+    counter!(REGISTRATIONS_VERIFIED, "verdict" => verdict)
 }
 
 /// Removals for a reason. Not for hot paths.

@@ -14,6 +14,7 @@ mod served;
 mod store;
 mod writer;
 
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -49,8 +50,8 @@ pub struct Registration {
     pub host_dirs: Vec<String>,
     /// The Pod that was found to be the executor's.
     pub pod: Option<PodRef>,
-    /// Taken while the API server could not be asked.
-    pub unverified: bool,
+    /// Where it came from, when the API server could not be asked about it.
+    pub unverified: Option<IpAddr>,
 }
 
 /// The Pod of an executor, as far as it must outlive the Pod.

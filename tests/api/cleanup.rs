@@ -136,6 +136,38 @@ async fn nothing_is_removed_while_the_api_server_is_away() {
     gone(&files.dirs[0]).await;
 }
 
+/// What was taken on trust is judged when the API server is back.
+#[tokio::test]
+async fn unverified_registrations_are_verified_later() {
+    let mut place = Place::new(&[]).await;
+    place.server.stop().unwrap();
+    place.reached(0.0).await;
+    let (own, _) = place.files("spark-a", 1, "");
+    let (others, _) = place.files("spark-a", 2, "");
+    for files in [&own, &others] {
+        place.register(files, &files.dirs[0]).await.unwrap();
+        assert!(place.serves(files).await);
+    }
+    place.server.start_again().await.unwrap();
+    for (executor, address) in [(1, HERE), (2, "10.9.9.9")] {
+        let mut pod = place.executor("spark-a", executor, None);
+        // Under the node's own name, by which these registered.
+        pod["spec"]["containers"][0]["volumeMounts"][0]["mountPath"] =
+            pod["spec"]["volumes"][0]["hostPath"]["path"].clone();
+        place.pods.run(pod, address).await.unwrap();
+    }
+    for verdict in ["confirmed", "refused"] {
+        let name = "shuffle_registrations_verified_total";
+        place
+            .daemon
+            .wait_metric(name, verdict, |count| count > 0.5)
+            .await
+            .unwrap();
+    }
+    assert!(place.serves(&own).await, "its Pod confirms it");
+    assert!(!place.serves(&others).await, "it came from elsewhere");
+}
+
 #[tokio::test]
 async fn registrations_can_wait_for_the_api_server() {
     let mut place = Place::new(&["--when-api-unreachable", "refuse"]).await;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
 
 use crate::cleanup::keeper::Keeper;
 use crate::cleanup::remove::{Keep, Pace, Remover};
@@ -17,6 +18,8 @@ use crate::index::map_output::Files;
 use crate::index::resolver::Index;
 use crate::k8s::admission::Admission;
 use crate::k8s::api::ApiServer;
+use crate::k8s::events::Events;
+use crate::k8s::verify::Verifier;
 use crate::registry::{Registry, Writer};
 use crate::{k8s, streams};
 
@@ -55,18 +58,41 @@ pub(super) fn service(
     })
 }
 
+/// What there is with Kubernetes only.
+#[derive(Default)]
+pub(super) struct Kubernetes {
+    pub(super) admission: Option<Admission>,
+    pub(super) cluster: Option<Cluster>,
+    pub(super) background: Background,
+}
+
+/// What runs beside serving for as long as the daemon lives; holds handles of the writer.
+#[derive(Debug, Default)]
+pub(super) struct Background {
+    verifier: Option<Verifier>,
+    keeper: Option<Keeper>,
+}
+
+impl Background {
+    pub(super) fn spawn(self) -> Vec<JoinHandle<()>> {
+        let verifier = self.verifier.map(|verifier| tokio::spawn(verifier.run()));
+        let keeper = self.keeper.map(|keeper| tokio::spawn(keeper.run()));
+        verifier.into_iter().chain(keeper).collect()
+    }
+}
+
 /// Starts watching Pods, if Kubernetes is to be used, and prepares clean-up.
 pub(super) async fn kubernetes(
     config: &Config,
     registry: &Arc<Registry>,
     writer: &Writer,
     remover: &Arc<Remover>,
-) -> anyhow::Result<(Option<Admission>, Option<Keeper>, Option<Cluster>)> {
+) -> anyhow::Result<Kubernetes> {
     let Some(options) = &config.kubernetes else {
         tracing::info!(
             "without Kubernetes: whoever reaches the port may register directories below the roots, and only RemoveBlocks removes files"
         );
-        return Ok((None, None, None));
+        return Ok(Kubernetes::default());
     };
     let roots = registry.roots();
     if options.cleanup && !options.dry_run {
@@ -86,11 +112,20 @@ pub(super) async fn kubernetes(
     .await
     .context("configure the client of the Kubernetes API")?;
     let (pods, reach) = k8s::start(&api);
+    let events = Events::new(&api);
     let admission = Admission::new(
         pods.clone(),
         reach.clone(),
         api.clone(),
+        events.clone(),
         options.when_unreachable,
+    );
+    let verifier = Verifier::new(
+        Arc::clone(registry),
+        writer.handle(),
+        pods.clone(),
+        reach.clone(),
+        events,
     );
     let keeper = options.cleanup.then(|| {
         Keeper::new(
@@ -108,7 +143,14 @@ pub(super) async fn kubernetes(
         plan: keeper.as_ref().map(Keeper::plan),
         dry_run: options.dry_run,
     };
-    Ok((Some(admission), keeper, Some(cluster)))
+    Ok(Kubernetes {
+        admission: Some(admission),
+        cluster: Some(cluster),
+        background: Background {
+            verifier: Some(verifier),
+            keeper,
+        },
+    })
 }
 
 /// Deletes below the roots, at the configured pace.

@@ -48,7 +48,10 @@ impl Look {
 
     pub(super) fn app(&self, app: &App) -> v1::App {
         let executors = app.executors();
-        let unverified = executors.iter().filter(|one| one.is_unverified()).count();
+        let unverified = executors
+            .iter()
+            .filter(|one| one.unverified().is_some())
+            .count();
         let pod = executors.iter().find_map(|executor| executor.pod());
         v1::App {
             app: app.id().to_string(),
@@ -77,7 +80,7 @@ impl Look {
             pod_uid: pod.uid,
             namespace: pod.namespace,
             driver: pod.driver_name,
-            unverified: executor.is_unverified(),
+            unverified: executor.unverified().is_some(),
             served_bytes: executor.served().bytes(),
             disk: self.usages.executor(executor.number()).map(disk),
         }

@@ -107,9 +107,9 @@ impl Admission {
         pods: Reader,
         reach: Reach,
         api: ApiServer,
+        events: Events,
         when_unreachable: WhenUnreachable,
     ) -> Self {
-        let events = Events::new(&api);
         Self {
             pods,
             reach,
@@ -145,11 +145,11 @@ impl Admission {
             if waited >= ASK_AFTER && !asked {
                 asked = true;
                 if !self.reach.is_reached() {
-                    return self.unreachable(registration);
+                    return self.unreachable(registration, peer);
                 }
                 let (app, executor) = (&registration.app, &registration.executor);
                 let Ok(found) = self.api.executor_now(app, executor).await else {
-                    return self.unreachable(registration);
+                    return self.unreachable(registration, peer);
                 };
                 let found: Vec<_> = found.into_iter().map(Arc::new).collect();
                 let living = found.iter().filter(|pod| pod.living);
@@ -171,11 +171,7 @@ impl Admission {
         registration: Registration,
         peer: IpAddr,
     ) -> Result<Registration, Refusal> {
-        let peer = peer.to_canonical();
-        let own = candidates
-            .iter()
-            .find(|pod| pod.addresses.iter().any(|ip| ip.to_canonical() == peer));
-        let Some(pod) = own else {
+        let Some(pod) = at_address(candidates, peer) else {
             let refusal = wrong_address(candidates, &registration, peer);
             if let Some(pod) = candidates.first() {
                 self.events.refused(pod, &refusal);
@@ -185,13 +181,17 @@ impl Admission {
         confirm(pod, registration).inspect_err(|refusal| self.events.refused(pod, refusal))
     }
 
-    fn unreachable(&self, registration: Registration) -> Result<Registration, Refusal> {
+    fn unreachable(
+        &self,
+        registration: Registration,
+        peer: IpAddr,
+    ) -> Result<Registration, Refusal> {
         match self.when_unreachable {
             WhenUnreachable::Refuse => Err(Refusal::Unreachable),
             WhenUnreachable::Accept => {
                 metrics::registrations_unverified().increment(1);
                 Ok(Registration {
-                    unverified: true,
+                    unverified: Some(peer.to_canonical()),
                     ..registration
                 })
             }
@@ -236,12 +236,20 @@ pub fn confirm(pod: &Pod, registration: Registration) -> Result<Registration, Re
             driver_name,
             driver_uid,
         }),
-        unverified: false,
+        unverified: None,
         ..registration
     })
 }
 
-fn candidates<'a>(
+/// The Pod with the address that a connection comes from.
+pub(super) fn at_address(pods: &[Arc<Pod>], peer: IpAddr) -> Option<&Arc<Pod>> {
+    let peer = peer.to_canonical();
+    let is_peers = |pod: &&Arc<Pod>| pod.addresses.iter().any(|ip| ip.to_canonical() == peer);
+    pods.iter().find(is_peers)
+}
+
+/// Pods that may be an executor.
+pub(super) fn candidates<'a>(
     pods: impl Iterator<Item = &'a Arc<Pod>>,
     registration: &Registration,
 ) -> Vec<Arc<Pod>> {
@@ -258,7 +266,11 @@ fn candidates<'a>(
     if exact.is_empty() { matching } else { exact }
 }
 
-fn wrong_address(pods: &[Arc<Pod>], registration: &Registration, peer: IpAddr) -> Refusal {
+pub(super) fn wrong_address(
+    pods: &[Arc<Pod>],
+    registration: &Registration,
+    peer: IpAddr,
+) -> Refusal {
     let all = |of: &dyn Fn(&Pod) -> String| {
         let texts: Vec<_> = pods.iter().map(|pod| of(pod)).collect();
         texts.join(", ")
@@ -281,4 +293,4 @@ fn name(pod: &Pod) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -120,7 +120,7 @@ fn registration(
         sub_dirs: SUB_DIRS,
         shuffle_manager: String::new(),
         pod,
-        unverified: false,
+        unverified: None,
     })
 }
 

@@ -1,5 +1,6 @@
 //! One registered executor and its local directories.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -19,7 +20,7 @@ pub struct Executor {
     /// Shared with the application's other executors, which have the same.
     shuffle_manager: Arc<str>,
     pod: Option<Box<PodRef>>,
-    unverified: bool,
+    unverified: Option<IpAddr>,
     retired: AtomicBool,
     served: Served,
 }
@@ -76,9 +77,9 @@ impl Executor {
         self.pod.as_deref()
     }
 
-    /// Whether the registration was taken while the API server could not be asked.
+    /// Where the registration came from, if it was taken while the API server could not be asked.
     #[must_use]
-    pub fn is_unverified(&self) -> bool {
+    pub fn unverified(&self) -> Option<IpAddr> {
         self.unverified
     }
 

@@ -18,10 +18,11 @@ struct Record {
     /// Where the directories lie on the node, if they have other names there.
     #[prost(string, repeated, tag = "4")]
     host_dirs: Vec<String>,
-    #[prost(bool, tag = "5")]
-    unverified: bool,
     #[prost(message, optional, tag = "6")]
     pod: Option<Pod>,
+    /// An address: the registration was taken unverified, from there. Number 5 was never released.
+    #[prost(string, tag = "7")]
+    unverified: String,
 }
 
 /// The Pod of the executor.
@@ -62,8 +63,11 @@ impl From<&Registration> for Record {
             sub_dirs: registration.sub_dirs,
             shuffle_manager: registration.shuffle_manager.clone(),
             host_dirs: registration.host_dirs.clone(),
-            unverified: registration.unverified,
             pod,
+            unverified: registration
+                .unverified
+                .map(|ip| ip.to_string())
+                .unwrap_or_default(),
         }
     }
 }
@@ -83,8 +87,8 @@ impl Record {
             sub_dirs: self.sub_dirs,
             shuffle_manager: self.shuffle_manager,
             host_dirs: self.host_dirs,
-            unverified: self.unverified,
             pod,
+            unverified: self.unverified.parse().ok(),
         }
     }
 }

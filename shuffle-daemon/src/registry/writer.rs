@@ -85,6 +85,17 @@ impl Handle {
             .await?)
     }
 
+    /// Registers an executor in place of a registration, unless a newer one has replaced that.
+    ///
+    /// # Errors
+    /// As [`Self::register`].
+    pub async fn replace(&self, registration: Registration, number: u64) -> Result<(), Error> {
+        let dirs = self.registry.check(&registration)?;
+        Ok(self
+            .ask(Change::Put(registration), dirs, OnlyIf::Is(number))
+            .await?)
+    }
+
     /// Forgets a registration, durably, unless a newer one of the same executor has replaced it; files
     /// are not touched.
     ///

@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn pod(name: &str, executor: &str, address: &str) -> Arc<Pod> {
+pub(in crate::k8s) fn pod(name: &str, executor: &str, address: &str) -> Arc<Pod> {
     let pod = serde_json::from_value(serde_json::json!({
         "metadata": {
             "name": name, "namespace": "spark", "uid": format!("uid-{name}"),
@@ -26,7 +26,7 @@ fn pod(name: &str, executor: &str, address: &str) -> Arc<Pod> {
     Arc::new(Pod::of(&pod).unwrap())
 }
 
-fn registration(dirs: &[&str]) -> Registration {
+pub(in crate::k8s) fn registration(dirs: &[&str]) -> Registration {
     Registration {
         app: "spark-1".into(),
         executor: "7".into(),

@@ -197,7 +197,7 @@ fn what_kubernetes_said_is_kept() {
             "/mnt/disk1/blockmgr-a".into(),
             "/mnt/disk2/blockmgr-b".into(),
         ],
-        unverified: true,
+        unverified: Some([10, 0, 0, 1].into()),
         pod: Some(PodRef {
             namespace: "spark".into(),
             uid: "u-1".into(),
