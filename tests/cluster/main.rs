@@ -88,6 +88,11 @@ fn sidecars_serve_after_their_executors() -> Result<()> {
     play("sidecar")
 }
 
+#[test]
+fn lines_of_the_readme_work() -> Result<()> {
+    play("readme")
+}
+
 /// Plays a story on the cluster, which whoever asks first starts. The error holds all that was said.
 fn play(story: &str) -> Result<()> {
     if !rustix::process::geteuid().is_root() {

@@ -9,6 +9,7 @@ import json
 import os
 import re
 import shutil
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,8 @@ _EXAMPLE_DISK = "/data/spark"
 _IMAGE = re.compile(r"(image: )\S*shuffle-daemon:\S+")
 _STEP_LIMIT_S = 240.0
 _EXECUTORS_LIMIT_S = 120.0
+#: How often a driver that does not answer is looked at.
+_DRIVER_LOOK_S = 2.0
 _SMALL_JVM = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1"
 
 #: Small and quick on a machine with two cores; an event log that is easy to read.
@@ -173,9 +176,15 @@ class Application:
         """Waits for an answer; raises what the driver raised."""
         answer = self._stage.host(1, self._path) / f"{number}.done"
 
+        look_at_driver = time.monotonic() + _DRIVER_LOOK_S
+
         def look() -> bool:
+            nonlocal look_at_driver
             if answer.exists():
                 return True
+            if time.monotonic() < look_at_driver:
+                return False
+            look_at_driver = time.monotonic() + _DRIVER_LOOK_S
             if self._ended():
                 raise RuntimeError(f"the driver of {self.name} ended:\n{self.driver_log()[-3000:]}")
             return False
@@ -231,6 +240,9 @@ class Application:
             return not self._child.alive()
         # Asked for first: spark-submit makes the Pod before it ends.
         submitting = self._child.alive()
-        pods = self._stage.pods("spark-role=driver")
+        try:
+            pods = self._stage.pods("spark-role=driver")
+        except OSError:  # a story may have taken the API server away
+            return False
         phases = [pod["status"].get("phase") for pod in pods if pod["metadata"]["name"] == self.driver_pod]
         return phases[0] in ("Succeeded", "Failed") if phases else not submitting

@@ -46,6 +46,10 @@ _BASE = [
 ]
 
 
+#: What of the pyspark package is in the image, where Spark's own images have it.
+_PARTS = ("bin", "sbin", "jars", "python/lib", "examples/src/main/python")
+
+
 @dataclasses.dataclass(frozen=True)
 class _Image:
     """What is in an image besides its layers."""
@@ -86,7 +90,7 @@ def spark_archive(version: str) -> Path:
         zips = [f"/opt/spark/python/lib/{each.name}" for each in sorted((home / "python/lib").glob("*.zip"))]
         env = ("SPARK_HOME=/opt/spark", f"JAVA_HOME={_JAVA_HOME}", f"PYTHONPATH={':'.join(zips)}")
         image = _Image(spark(version), "/opt/entrypoint.sh", "185", env)
-        files = [(home / part, f"opt/spark/{part}") for part in ("bin", "sbin", "jars", "python/lib")]
+        files = [(home / part, f"opt/spark/{part}") for part in _PARTS]
         _write(archive, image, [_base()], [*files, (entrypoint, "opt/entrypoint.sh")])
     return archive
 

@@ -106,8 +106,7 @@ class Stage:
 
     def pods(self, selector: str) -> list[dict[str, Any]]:
         """The Pods of the story that have these labels."""
-        found: list[dict[str, Any]] = json.loads(self.kubectl("get", "pods", "-l", selector, "-o", "json"))["items"]
-        return found
+        return self.machine.pods(self.namespace, selector)
 
     def credentials(self) -> tuple[str, str]:
         """A token of the drivers' service account, and the file of the authority to check the API server."""
@@ -163,6 +162,11 @@ class Stage:
             lines = answer.read().decode().splitlines()
         values = [line.rsplit(" ", 1)[1] for line in lines if line.split("{")[0].split(" ")[0] == name]
         return sum(float(value) for value in values)
+
+    def daemon_memory_kib(self, node: int = 1) -> int:
+        """Resident memory of the largest daemon of a node; sidecars count, too."""
+        found = self.machine.on(node, "ps", "-C", "shuffle-daemon", "-o", "rss=").split()
+        return max(int(each) for each in found)
 
     # ---- applications and files ----------------------------------------------------------------
 

@@ -4,6 +4,7 @@ from .allocation import allocation_client_mode, allocation_cluster_mode, allocat
 from .ends import driver_killed, executor_out_of_memory, two_applications
 from .interruptions import api_server_down, daemon_killed, kubelet_restart, upgrade_under_load
 from .placement import node_selector, two_services, uninstall
+from .readme import readme
 from .sidecar import sidecar
 
 ALL = {
@@ -21,4 +22,5 @@ ALL = {
     "two_services": two_services,
     "uninstall": uninstall,
     "sidecar": sidecar,
+    "readme": readme,
 }

@@ -24,6 +24,8 @@ def allocation_cluster_mode(stage: Stage) -> None:
     application.stop()
     shuffle.check_clean(stage, application)
     stage.claims.equal("nothing at all is on the disk", stage.entries(), [])
+    stage.claims.figure("resident memory of the daemon, KiB", stage.daemon_memory_kib())
+    stage.claims.figure("API requests of the daemon", stage.metric("shuffle_kubernetes_api_requests_total"))
     phases = [pod["status"]["phase"] for pod in stage.pods("spark-role=driver")]
     stage.claims.equal("the Pod of the driver is left Completed", phases, ["Succeeded"])
     shuffle.check_log(stage, application)
