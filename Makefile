@@ -5,7 +5,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-builtin-rules --no-print-directory
-.PHONY: help build static image image-check kube demo test test-matrix test-cluster vectors bench bench-micro check fmt clippy doc deny tidy advisories fuzz clean
+.PHONY: help build image image-check kube demo test test-matrix test-cluster vectors bench bench-micro check fmt clippy doc deny tidy advisories fuzz clean
 
 # Python environments with Spark (460 MB each) and cargo tools: outside the tree, so that a fresh clone finds them.
 override SHUFFLE_CACHE := $(abspath $(or $(SHUFFLE_CACHE),$(HOME)/.cache/shuffle-daemon))
@@ -19,8 +19,12 @@ endif
 TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
 HOST := $(shell uname -m)-unknown-linux-gnu
 VERSION := $(shell sed -nE 's/^version = "(.*)"/\1/p' Cargo.toml | head -1)
-DAEMON := $(TARGET)/release/shuffle-daemon
+DAEMON := $(TARGET)/$(HOST)/release/shuffle-daemon
 LOADGEN := $(dir $(DAEMON))loadgen
+# Static, since the image has no loader; without paths of this machine. These flags reach no build script, because the
+# target is named.
+RELEASE := RUSTFLAGS='-C target-feature=+crt-static --remap-path-prefix=$(CURDIR)=. --remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=cargo' \
+	cargo build --locked --release --target $(HOST)
 # The tests run what is shipped, and do not build it again.
 TEST := SHUFFLE_DAEMON=$(DAEMON) cargo test --workspace --no-fail-fast
 SPARK := cd tests/spark && python3 -m sparktest
@@ -38,19 +42,13 @@ ARGS ?=
 help: ## List the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
-build: ## Build the daemon: target/release/shuffle-daemon
+build: ## Build the daemon, one static program, below target/
 	@.ci/need rust cc
-	cargo build --release --package shuffle-daemon
+	$(RELEASE) --package shuffle-daemon
 
-# A static program; flags of an explicit target do not reach build scripts. Paths of this machine are left out of it.
-static:
-	@.ci/need rust cc
-	RUSTFLAGS='-C target-feature=+crt-static --remap-path-prefix=$(CURDIR)=. --remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=cargo' \
-		cargo build --locked --profile image --target $(HOST) --package shuffle-daemon
-
-image: static ## Make the image without a container daemon: target/shuffle-daemon.tar
+image: build ## Make the image without a container daemon: target/shuffle-daemon.tar
 	@.ci/need python
-	python3 daemonset/image/build.py $(TARGET)/$(HOST)/image/shuffle-daemon docker.io/library/shuffle-daemon:$(VERSION) $(TARGET)/shuffle-daemon.tar
+	python3 daemonset/image/build.py $(DAEMON) docker.io/library/shuffle-daemon:$(VERSION) $(TARGET)/shuffle-daemon.tar
 	@bytes=$$(stat --format=%s $(TARGET)/shuffle-daemon.tar); \
 	[[ $$bytes -le $(IMAGE_BYTES_MAX) ]] || { echo "the image has $$bytes bytes, more than $(IMAGE_BYTES_MAX)" >&2; exit 1; }
 
@@ -92,7 +90,7 @@ vectors: build ## Check the golden vectors alone; SHUFFLE_VECTORS=DIR takes othe
 
 bench: build ## Measure beside Spark's Java service (15 minutes); writes benches/RESULTS.md
 	@.ci/need java python
-	cargo build --release --package benches
+	$(RELEASE) --package benches
 	$(SPARK).venv >/dev/null
 	env -u RUST_BACKTRACE $(LOADGEN) bench --daemon $(DAEMON) --command 'make bench' --results benches/RESULTS.md $(ARGS)
 
