@@ -16,7 +16,11 @@ def sidecar(stage: Stage) -> None:
     lingering = application.executor_pods()
     stage.claims.equal("the Pods of executors that have gone linger", len(lingering), MAX_EXECUTORS)
     shuffle.read_again(stage, application, first)
-    application.step("drop")
-    stage.gone_within("no Pod of an executor is there", 120, lambda: not application.executor_pods())
+
+    def gone() -> bool:
+        application.step("drop")  # again: Spark's cleaner follows the JVM's garbage collector
+        return not application.executor_pods()
+
+    stage.gone_within("no Pod of an executor is there", 120, gone)
     application.stop()
     shuffle.check_log(stage, application)
