@@ -215,7 +215,10 @@ impl Keeper {
                 reason,
             } => {
                 let of = app.clone();
-                let outcome = self.blocking(move |remover| remover.app(&of, &dirs)).await;
+                let outcome = self
+                    .remover
+                    .apart(move |remover| remover.app(&of, &dirs))
+                    .await;
                 // Files first: they are found again by their registration after a restart.
                 if outcome.failed == 0 {
                     for (executor, number) in executors {
@@ -231,7 +234,10 @@ impl Keeper {
                 number,
                 dirs,
             } => {
-                let outcome = self.blocking(move |remover| remover.leftovers(&dirs)).await;
+                let outcome = self
+                    .remover
+                    .apart(move |remover| remover.leftovers(&dirs))
+                    .await;
                 if outcome.failed == 0 {
                     self.policy.tidied(&app, &executor, number);
                 }
@@ -243,7 +249,8 @@ impl Keeper {
                 kind,
             } => {
                 let outcome = self
-                    .blocking(move |remover| remover.orphan(root, &relative, kind))
+                    .remover
+                    .apart(move |remover| remover.orphan(root, &relative, kind))
                     .await;
                 ("orphan", outcome)
             }
@@ -256,15 +263,6 @@ impl Keeper {
             failed,
         } = outcome;
         tracing::info!(reason, files, bytes, failed, took = ?began.elapsed(), "removed");
-    }
-
-    async fn blocking(&self, work: impl FnOnce(&Remover) -> Outcome + Send + 'static) -> Outcome {
-        let remover = Arc::clone(&self.remover);
-        let done = tokio::task::spawn_blocking(move || work(&remover)).await;
-        done.unwrap_or_else(|_| Outcome {
-            failed: 1,
-            ..Outcome::default()
-        })
     }
 
     fn say(&self, removal: &Removal, what: &'static str) {

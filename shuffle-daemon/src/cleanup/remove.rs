@@ -1,7 +1,7 @@
 //! Does what `cleanup::policy` decided, on a thread of its own.
 //!
-//! Deleting must not disturb serving: the thread is nicer than all others and paced by files and
-//! bytes. Nothing is remembered, so that it may end anywhere; the next look finds what is left.
+//! Deleting must not disturb serving: the thread is as nice as can be, from which Linux derives its
+//! I/O priority (ioprio_set(2)), and paced by files and bytes. Nothing is remembered, so that it may end anywhere; the next look finds what is left.
 
 use std::ops::ControlFlow;
 use std::str::FromStr;
@@ -10,11 +10,15 @@ use std::time::{Duration, Instant};
 
 use protocol::block_id::BlockId;
 use rustix::io::Errno;
+use tokio::sync::oneshot;
 
 use super::scan::{self, Kind};
 use crate::disk::roots::Roots;
 use crate::disk::tree::{self, Removed};
 use crate::metrics;
+
+/// The nicest there is.
+const NICE: i32 = 19;
 
 /// What to keep of an executor that is gone.
 #[derive(Debug, Clone, Copy)]
@@ -56,6 +60,31 @@ impl Remover {
     #[must_use]
     pub fn new(roots: Arc<Roots>, keep: Keep, pace: Pace) -> Self {
         Self { roots, keep, pace }
+    }
+
+    /// Does this on a thread of its own, which goes after all others in processor and disk.
+    pub async fn apart(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Self) -> Outcome + Send + 'static,
+    ) -> Outcome {
+        let (done, outcome) = oneshot::channel();
+        let remover = Arc::clone(self);
+        let thread = std::thread::Builder::new().name("remove".into());
+        let spawned = thread.spawn(move || {
+            if let Err(error) = rustix::process::nice(NICE) {
+                tracing::debug!(%error, "cannot lower the priority of removals");
+            }
+            // Nobody waits any more when the daemon goes down.
+            let _ = done.send(work(&remover));
+        });
+        if let Err(error) = spawned {
+            tracing::warn!(%error, "nothing is removed: no thread can be had");
+        }
+        // A thread that panicked has removed who knows what; it is looked at again.
+        outcome.await.unwrap_or_else(|_| Outcome {
+            failed: 1,
+            ..Outcome::default()
+        })
     }
 
     /// Removes directories with everything in them.

@@ -58,11 +58,19 @@ impl State {
             return Ok(removed);
         }
         removed.kept = self.paths(&kept);
-        let outcome = self.blocking(move |remover| remover.trees(&dirs)).await;
+        let outcome = self
+            .parts
+            .remover
+            .apart(move |remover| remover.trees(&dirs))
+            .await;
         fill(&mut removed, outcome);
         for _ in 0..EMPTY_LEVELS {
             let entries = self.entries(app).await;
-            let outcome = self.blocking(move |remover| empty(remover, &entries)).await;
+            let outcome = self
+                .parts
+                .remover
+                .apart(move |remover| empty(remover, &entries))
+                .await;
             removed.failed += outcome.failed;
         }
         // Files first: what could not be removed is found again by its registration.
@@ -109,7 +117,11 @@ impl State {
             dirs = self.paths(&dirs).join(", "),
             "removing leftovers of an executor because it was asked for"
         );
-        let outcome = self.blocking(move |remover| remover.leftovers(&dirs)).await;
+        let outcome = self
+            .parts
+            .remover
+            .apart(move |remover| remover.leftovers(&dirs))
+            .await;
         metrics::cleanups(Reason::Requested.label()).increment(1);
         let mut removed = v1::Removed {
             kept: self.paths(&kept),
@@ -150,15 +162,6 @@ impl State {
         let mut entries = scanned.unwrap_or_default();
         entries.retain(|entry| entry.app.as_deref() == Some(app));
         entries
-    }
-
-    async fn blocking(&self, work: impl FnOnce(&Remover) -> Outcome + Send + 'static) -> Outcome {
-        let remover = Arc::clone(&self.parts.remover);
-        let done = tokio::task::spawn_blocking(move || work(&remover)).await;
-        done.unwrap_or_else(|_| Outcome {
-            failed: 1,
-            ..Outcome::default()
-        })
     }
 
     fn paths(&self, dirs: &[Dir]) -> Vec<String> {

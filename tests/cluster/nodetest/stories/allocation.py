@@ -33,8 +33,19 @@ def allocation_cluster_mode(stage: Stage) -> None:
 
 def allocation_client_mode(stage: Stage) -> None:
     """The driver is a process, no Pod: its application is over when it was quiet for a time."""
+    _client_mode(stage, How(cluster_mode=False))
+
+
+def allocation_spark_3(stage: Stage) -> None:
+    """The newest 3.x with the same files; its executors find a driver's Pod by DNS, which is not here, so it is none."""
+    version = versions.newest_of(3)
+    stage.machine.load(images.spark_archive(version))
+    _client_mode(stage, How(cluster_mode=False, version=version))
+
+
+def _client_mode(stage: Stage, how: How) -> None:
     stage.install(values={"cleanup": {"outsideDriverTtl": f"{_OUTSIDE_DRIVER_TTL_S}s"}})
-    application = stage.application("job", how=How(cluster_mode=False))
+    application = stage.application("job", how=how)
     first = shuffle.write(stage, application)
     shuffle.wait_until_idle(stage, application)
     shuffle.read_again(stage, application, first)
@@ -43,13 +54,3 @@ def allocation_client_mode(stage: Stage) -> None:
     stage.claims.equal("when it ends its files are still there", len(outputs), shuffle.MAPS)
     shuffle.check_clean(stage, application, _OUTSIDE_DRIVER_TTL_S + 60)
     shuffle.check_log(stage, application)
-
-
-def allocation_spark_3(stage: Stage) -> None:
-    """The newest 3.x with the same files."""
-    version = versions.newest_of(3)
-    stage.machine.load(images.spark_archive(version))
-    stage.install()
-    application = stage.application("job", how=How(version=version))
-    first = shuffle.write(stage, application)
-    shuffle.come_back_and_end(stage, application, first)

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import subprocess
 from pathlib import Path
 
@@ -85,9 +86,7 @@ class _Shell:
 
     def run(self, line: str) -> None:
         """Runs a line in the project's folder; raises when it fails."""
-        env = ["env", *(f"{key}={value}" for key, value in self._env.items())]
-        argv = self._stage.machine.inside(1, [*env, "bash", "-euo", "pipefail", "-c", line])
-        done = subprocess.run(argv, cwd=_README.parent, capture_output=True, text=True, check=False)
+        done = self._bash(line)
         self._stage.log("readme.log").open("a", encoding="utf-8").write(f"$ {line}\n{done.stdout}{done.stderr}\n")
         self._stage.claims.that(f"$ {line}", done.returncode == 0, f"exit code {done.returncode}")
         if done.returncode != 0:
@@ -95,13 +94,16 @@ class _Shell:
 
     def clean(self) -> None:
         """Removes what the lines made."""
+        self._bash("helm uninstall shuffle --wait; kubectl delete rolebinding,serviceaccount spark")
         kubectl = self._stage.machine.kubectl
-        for line in ("helm uninstall shuffle --wait", "kubectl delete rolebinding,serviceaccount spark"):
-            env = ["env", *(f"{key}={value}" for key, value in self._env.items())]
-            argv = self._stage.machine.inside(1, [*env, "bash", "-c", line])
-            subprocess.run(argv, capture_output=True, check=False)
         kubectl("delete", "pods", "--namespace=default", "--all", "--grace-period=0", "--force", "--ignore-not-found")
         kubectl("delete", "clusterrolebinding", "readme-administrator", "--ignore-not-found")
+
+    def _bash(self, line: str) -> subprocess.CompletedProcess[str]:
+        env = ["env", *(f"{key}={value}" for key, value in self._env.items())]
+        in_project = f"cd {shlex.quote(str(_README.parent))}; {line}"
+        argv = self._stage.machine.inside(1, [*env, "bash", "-euo", "pipefail", "-c", in_project])
+        return subprocess.run(argv, capture_output=True, text=True, check=False)
 
     def _api(self) -> str:
         return f"https://{network.CONTROL_IP}:6443"
