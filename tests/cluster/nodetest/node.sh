@@ -7,7 +7,7 @@ set -euo pipefail
 hostname "$NODE"
 mount --make-rshared /
 for dir in /var/lib/kubelet /var/lib/containerd /run/containerd /var/lib/cni /etc/cni/net.d \
-    /var/log/pods /var/log/containers /run/netns /data; do
+    /var/log/pods /var/log/containers /run/netns /data /var/lib/shuffle-daemon; do
     mkdir -p "$dir" "$NODE_DIR$dir"
     mount --bind "$NODE_DIR$dir" "$dir"
 done
