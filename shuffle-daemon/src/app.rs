@@ -53,6 +53,25 @@ pub struct App {
     asked: Drain,
 }
 
+/// Ports that are bound.
+#[derive(Debug, Clone, Copy)]
+pub struct Addresses {
+    /// Of Spark's protocol.
+    pub listen: SocketAddr,
+    /// Of metrics and probes.
+    pub metrics: SocketAddr,
+    /// Of the control plane over TCP, if there is one.
+    pub control: Option<SocketAddr>,
+}
+
+impl std::fmt::Display for Addresses {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "listen={} metrics={}", self.listen, self.metrics)?;
+        self.control
+            .map_or(Ok(()), |address| write!(f, " control={address}"))
+    }
+}
+
 impl App {
     /// Opens roots and state, starts the threads, binds the ports. Must run inside the control
     /// runtime; blocks while registrations are loaded.
@@ -93,7 +112,7 @@ impl App {
             state_dir: config.state_dir.clone(),
         };
         let control = match &config.control {
-            Some(path) => Some(Control::bind(path, parts, &limits)?),
+            Some(control) => Some(Control::bind(control, parts, &limits)?),
             None => None,
         };
         let admin = Arc::new(Admin {
@@ -117,15 +136,17 @@ impl App {
         })
     }
 
-    /// Where Spark connects to, and where metrics are.
+    /// Where Spark connects to, where metrics are, and where the control plane is over TCP.
     ///
     /// # Errors
     /// The kernel's.
-    pub fn addresses(&self) -> std::io::Result<(SocketAddr, SocketAddr)> {
-        Ok((
-            self.listener.local_addr()?,
-            self.admin_listener.local_addr()?,
-        ))
+    pub fn addresses(&self) -> std::io::Result<Addresses> {
+        let control = self.control.as_ref();
+        Ok(Addresses {
+            listen: self.listener.local_addr()?,
+            metrics: self.admin_listener.local_addr()?,
+            control: control.map(Control::address).transpose()?.flatten(),
+        })
     }
 
     /// Serves until `stop` says so, then lets replies in flight finish within the drain

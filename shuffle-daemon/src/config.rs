@@ -5,6 +5,7 @@
 //! default. All limits of the daemon live in [`Limits`].
 
 mod cli;
+mod control;
 mod file;
 mod kubernetes;
 mod limits;
@@ -76,6 +77,28 @@ pub struct Kubernetes {
     pub outside_driver_ttl: Duration,
 }
 
+/// Where the control plane is; at least at one place.
+#[derive(Debug, Clone)]
+pub struct Control {
+    /// Unix socket.
+    pub socket: Option<PathBuf>,
+    /// TCP, with certificates on both sides.
+    pub tcp: Option<ControlTcp>,
+}
+
+/// The control plane over TCP. The files are PEM.
+#[derive(Debug, Clone)]
+pub struct ControlTcp {
+    /// Address and port.
+    pub listen: SocketAddr,
+    /// The daemon's certificate and those between it and its authority.
+    pub cert: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+    /// Authorities of clients' certificates.
+    pub client_ca: PathBuf,
+}
+
 /// How long to stay when the executor beside has gone.
 #[derive(Debug, Clone, Copy)]
 pub struct Sidecar {
@@ -123,6 +146,16 @@ pub enum Error {
         "no node name: give --node-name or the environment variable NODE_NAME (in a Pod: fieldRef spec.nodeName), or --kubernetes off"
     )]
     NoNode,
+    /// TCP without what makes it safe.
+    #[error(
+        "the control plane over TCP takes four flags together: {given} is given, {missing} is missing; only clients with a certificate may connect"
+    )]
+    ControlTcp {
+        /// Flags.
+        given: String,
+        /// Flags.
+        missing: String,
+    },
     /// No directory to serve from.
     #[error(
         "no root directory: give --root DIR (repeatable) with the directories below which executors keep their local directories, or spark.local.dir"
@@ -157,8 +190,8 @@ pub struct Config {
     pub send_buffer: Option<usize>,
     /// `spark.shuffle.io.enableTcpKeepAlive`.
     pub keep_alive: bool,
-    /// Unix socket of the control plane; None: there is none.
-    pub control: Option<PathBuf>,
+    /// The control plane; None: there is none.
+    pub control: Option<Control>,
     /// How long replies in flight may take after SIGTERM.
     pub drain_timeout: Duration,
     /// Bounds on everything that a peer can make the daemon hold.
@@ -201,10 +234,8 @@ impl Config {
     }
 
     fn from_flags(flags: cli::Flags) -> Result<Self, Error> {
-        let file = match &flags.config {
-            Some(path) => file::File::read(path)?,
-            None => file::File::default(),
-        };
+        let file = flags.config.as_deref().map(file::File::read);
+        let file = file.transpose()?.unwrap_or_default();
         let mut spark = spark::Settings::default();
         if let Some(path) = flags
             .properties_file
@@ -226,6 +257,7 @@ impl Config {
         for pair in &flags.limit {
             limits.set_pair(pair)?;
         }
+        let control = control::read(flags.control_plane, &file)?;
         let roots =
             first_non_empty([flags.root, file.root, spark.local_dirs()?]).ok_or(Error::NoRoot)?;
         let state_dir = flags.state_dir.or(file.state_dir).filter(|_| {
@@ -253,7 +285,7 @@ impl Config {
             receive_buffer: spark.socket_buffer("spark.shuffle.io.receiveBuffer")?,
             send_buffer: spark.socket_buffer("spark.shuffle.io.sendBuffer")?,
             keep_alive: spark.flag("spark.shuffle.io.enableTcpKeepAlive", false)?,
-            control: flags.control.or(file.control),
+            control,
             drain_timeout: flags
                 .drain_timeout
                 .or(file.drain_timeout)

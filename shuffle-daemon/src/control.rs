@@ -1,9 +1,10 @@
-//! The control plane: `shuffle.control.v1` on a unix socket that only its owner may open.
+//! The control plane: `shuffle.control.v1` on a unix socket that only its owner may open, and over TCP
+//! for clients with a certificate.
 //!
 //! Shows what the daemon holds ([`usage`] walks the disks for it in the background), and does what
 //! an operator asks for: remove an application or an executor's leftovers, drain. Runs on the
 //! control runtime; whatever waits for a disk is on a thread of the blocking pool. The service
-//! stands in `service`, its transport in `server` and `socket`; `ctl` is the client.
+//! stands in `service`, its transport in `server`, `socket` and `tcp`; `ctl` is the client.
 
 mod dirs;
 mod inspect;
@@ -12,9 +13,11 @@ mod server;
 mod service;
 mod socket;
 mod status;
+mod tcp;
 pub mod usage;
 
-use std::path::{Path, PathBuf};
+use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -24,14 +27,16 @@ use tokio_util::task::TaskTracker;
 
 use crate::cleanup::plan::Plan;
 use crate::cleanup::remove::Remover;
-use crate::config::Limits;
+use crate::config::{self, Limits};
 use crate::drain::Drain;
 use crate::k8s::pod_table::Reader;
 use crate::k8s::watch::Reach;
 use crate::net::in_flight::InFlight;
 use crate::registry::{Handle, Registry};
 
+use server::Server;
 use socket::Socket;
+use tcp::Tcp;
 use usage::Usages;
 
 /// What the control plane shows of Kubernetes.
@@ -73,7 +78,9 @@ pub struct Parts {
 /// The control plane, bound, not serving yet.
 #[derive(Debug)]
 pub struct Control {
-    socket: Socket,
+    socket: Option<Socket>,
+    tcp: Option<Tcp>,
+    connections_max: usize,
     state: State,
 }
 
@@ -86,18 +93,26 @@ struct State {
 }
 
 impl Control {
-    /// Makes the socket, in place of one that nobody listens at any more, and starts the walk.
+    /// Makes the socket, in place of one that nobody listens at any more, binds the port, and starts
+    /// the walk.
     ///
     /// # Errors
-    /// When the path cannot be had, or another process listens there.
-    pub fn bind(path: &Path, parts: Parts, limits: &Limits) -> anyhow::Result<Self> {
-        let socket = Socket::bind(path).with_context(|| format!("--control {}", path.display()))?;
+    /// When the path, the port or a file cannot be had, or another process listens there.
+    pub fn bind(config: &config::Control, parts: Parts, limits: &Limits) -> anyhow::Result<Self> {
+        let tcp = config.tcp.as_ref();
+        let tcp = tcp.map(|tcp| Tcp::bind(tcp, limits)).transpose()?;
+        let socket = config.socket.as_ref().map(|path| {
+            Socket::bind(path).with_context(|| format!("--control {}", path.display()))
+        });
+        let socket = socket.transpose()?;
         let registry = Arc::clone(&parts.registry);
         let usages =
             Usages::start(registry, limits.walk_files_per_second).context("start the walk")?;
         let started = Instant::now();
         Ok(Self {
             socket,
+            tcp,
+            connections_max: limits.control_connections,
             state: State {
                 parts,
                 usages,
@@ -106,10 +121,34 @@ impl Control {
         })
     }
 
+    /// Where it listens over TCP, if it does.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn address(&self) -> std::io::Result<Option<SocketAddr>> {
+        self.tcp.as_ref().map(Tcp::address).transpose()
+    }
+
     /// Serves until `stop` is cancelled; then ends whatever is under way and removes the socket.
     pub async fn run(self, stop: CancellationToken) {
-        let Self { socket, state } = self;
-        tracing::info!(path = %socket.path().display(), "serving the control plane");
-        server::run(socket.listener(), service::Service::new(state), &stop).await;
+        let service = service::Service::new(self.state);
+        let server = Server::new(service, self.connections_max, stop.clone());
+        let on_socket = async {
+            if let Some(socket) = &self.socket {
+                tracing::info!(path = %socket.path().display(), "serving the control plane");
+                socket.run(&server).await;
+            }
+        };
+        let on_tcp = async {
+            if let Some(tcp) = &self.tcp {
+                tracing::info!(address = ?tcp.address(), "serving the control plane over TLS");
+                tcp.run(&server).await;
+            }
+        };
+        tokio::select! {
+            _ = futures_util::future::join(on_socket, on_tcp) => {}
+            () = stop.cancelled() => {}
+        }
+        server.ended().await;
     }
 }

@@ -1,7 +1,7 @@
 //! `shufflectl`, the client of the control plane; also `shuffle-daemon ctl`.
 //!
-//! Asks one daemon over its socket and shows the answer as a table or as JSON. It keeps nothing and
-//! touches no file. Every command returns when the daemon has done the work. Exit codes are
+//! Asks one daemon over its socket, or over TLS, and shows the answer as a table or as JSON. It keeps nothing
+//! and reads no file but its certificates. Every command returns when the daemon has done the work. Exit codes are
 //! `Failure::code`; CONTROL.md lists them.
 
 mod args;
@@ -9,10 +9,11 @@ mod client;
 mod render;
 mod table;
 mod top;
+mod transport;
 
 use std::ffi::OsString;
 use std::io::{ErrorKind, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
@@ -20,6 +21,7 @@ use clap::{CommandFactory, Parser};
 use args::{AppCommand, Args, Command, ExecutorCommand, Output};
 use client::Client;
 use protocol::control::v1;
+use transport::Target;
 
 /// The name that makes the daemon's program the client.
 const NAME: &str = "shufflectl";
@@ -27,14 +29,19 @@ const NAME: &str = "shufflectl";
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 enum Failure {
-    /// Nobody answers at the socket.
-    #[error("cannot reach the daemon at {}: {reason}; is it running with --control {}?", .socket.display(), .socket.display())]
+    /// Nobody answers, or not to us.
+    #[error("cannot reach the daemon at {at}: {reason}; {hint}")]
     Unreachable {
         /// As given.
-        socket: PathBuf,
+        at: String,
         /// What the system said.
         reason: String,
+        /// What may help.
+        hint: String,
     },
+    /// Our own certificates cannot be used.
+    #[error(transparent)]
+    Certificates(#[from] crate::tls::Error),
     /// No such application or executor.
     #[error("{0}")]
     NotFound(String),
@@ -81,14 +88,18 @@ pub fn arguments(args: impl IntoIterator<Item = OsString>) -> Option<Vec<OsStrin
 /// Runs a command line to its end.
 #[must_use]
 pub fn main(args: Vec<OsString>) -> ExitCode {
-    let args = match Args::try_parse_from(args) {
-        Ok(args) => args,
+    let parsed = Args::try_parse_from(args).and_then(|args| {
+        let target = args.target()?;
+        Ok((args, target))
+    });
+    let (args, target) = match parsed {
+        Ok(parsed) => parsed,
         Err(error) => {
             let _ = error.print();
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };
-    match run(&args) {
+    match run(&args, target) {
         Ok(()) => ExitCode::SUCCESS,
         // Whoever read the answer has seen enough.
         Err(Failure::Output(error)) if error.kind() == ErrorKind::BrokenPipe => ExitCode::SUCCESS,
@@ -99,18 +110,18 @@ pub fn main(args: Vec<OsString>) -> ExitCode {
     }
 }
 
-fn run(args: &Args) -> Result<(), Failure> {
+fn run(args: &Args, target: Target) -> Result<(), Failure> {
     if let Command::Completion { shell } = args.command {
         let mut script = Vec::new();
         clap_complete::generate(shell, &mut Args::command(), NAME, &mut script);
         return Ok(std::io::stdout().write_all(&script)?);
     }
     let runtime = crate::runtime::control().map_err(Failure::Runtime)?;
-    runtime.block_on(command(args))
+    runtime.block_on(command(args, target))
 }
 
-async fn command(args: &Args) -> Result<(), Failure> {
-    let mut client = Client::connect(&args.socket).await?;
+async fn command(args: &Args, target: Target) -> Result<(), Failure> {
+    let mut client = Client::connect(target).await?;
     let output = args.output;
     let text = match &args.command {
         Command::Apps => render::apps(output, client.apps().await?),

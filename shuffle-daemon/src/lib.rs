@@ -17,7 +17,7 @@
 //!
 //! Around that: [`config`] (what the operator says), [`app`] (who owns what; start and drain),
 //! [`admin`] and [`metrics`] (what it shows), [`telemetry`] (log). [`control`] answers
-//! operators and [`ctl`] asks it, [`drain`] is the word between them. [`k8s`] knows the Pods, [`cleanup`] removes
+//! operators and [`ctl`] asks it ([`tls`] over TCP), [`drain`] is the word between them. [`k8s`] knows the Pods, [`cleanup`] removes
 //! what nobody owns, [`prepare`] makes directories before either starts, [`sidecar`] stays when its
 //! executor has gone.
 
@@ -42,3 +42,4 @@ pub mod runtime;
 pub mod sidecar;
 pub mod streams;
 pub mod telemetry;
+pub mod tls;

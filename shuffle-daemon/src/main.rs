@@ -6,7 +6,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use anyhow::Context;
-use shuffle_daemon::app::{App, Stop};
+use shuffle_daemon::app::{Addresses, App, Stop};
 use shuffle_daemon::config::{Config, LogFormat};
 use shuffle_daemon::{ctl, metrics, prepare, runtime, telemetry};
 use tokio::signal::unix::{SignalKind, signal};
@@ -55,10 +55,13 @@ fn run() -> anyhow::Result<()> {
     let ended = control.block_on(async {
         let stop = stop_on_signals()?;
         let app = App::build(config, prometheus).await?;
-        let (listen, metrics) = app.addresses()?;
+        let addresses = app.addresses()?;
+        let Addresses {
+            listen, metrics, ..
+        } = addresses;
         tracing::info!(%listen, %metrics, version = env!("CARGO_PKG_VERSION"), "serving");
         let mut out = std::io::stdout();
-        writeln!(out, "ready listen={listen} metrics={metrics}")
+        writeln!(out, "ready {addresses}")
             .and_then(|()| out.flush())
             .context("write the ready line")?;
         app.run(stop).await

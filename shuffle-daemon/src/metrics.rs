@@ -136,6 +136,10 @@ handles! {
     cleanup_busy: gauge "shuffle_cleanup_busy" [Count];
     /// Requests to the control plane.
     control_requests: counter "shuffle_control_requests_total" [Count];
+    /// Connections to the control plane that were refused: another user, no good certificate, or too many.
+    control_refused: counter "shuffle_control_refused_connections_total" [Count];
+    /// Changed certificates of the control plane that could not be used; those before are.
+    control_certificate_errors: counter "shuffle_control_certificate_errors_total" [Count];
     /// Bytes on disk of registered applications, as the last walk found them; without `--control` 0.
     executor_files_bytes: gauge "shuffle_executor_files_bytes" [Bytes];
     /// Files of registered applications, as the last walk found them; without `--control` 0.

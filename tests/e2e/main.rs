@@ -9,6 +9,7 @@
 mod config;
 mod control;
 mod control_remove;
+mod control_tls;
 mod fetch;
 mod files;
 mod hostile;

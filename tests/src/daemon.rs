@@ -23,8 +23,16 @@ pub struct Daemon {
     dir: TempDir,
     args: Vec<String>,
     child: Child,
+    ports: Ports,
+}
+
+/// What the daemon says when it is ready.
+#[derive(Debug, Clone, Copy)]
+struct Ports {
     listen: SocketAddr,
     metrics: SocketAddr,
+    /// With `--control-listen`.
+    control: Option<SocketAddr>,
 }
 
 impl Daemon {
@@ -38,26 +46,31 @@ impl Daemon {
         std::fs::create_dir(dir.path().join("state"))?;
         let args: Vec<String> = args.iter().map(ToString::to_string).collect();
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
-        let (child, listen, metrics) = spawn(dir.path(), &args, any).await?;
+        let (child, ports) = spawn(dir.path(), &args, any).await?;
         Ok(Self {
             dir,
             args,
             child,
-            listen,
-            metrics,
+            ports,
         })
     }
 
     /// Where Spark connects to.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
-        self.listen
+        self.ports.listen
     }
 
     /// Where metrics are.
     #[must_use]
     pub fn metrics_address(&self) -> SocketAddr {
-        self.metrics
+        self.ports.metrics
+    }
+
+    /// Where the control plane is over TCP; None without `--control-listen`.
+    #[must_use]
+    pub fn control_address(&self) -> Option<SocketAddr> {
+        self.ports.control
     }
 
     /// The root directory.
@@ -77,7 +90,7 @@ impl Daemon {
     /// # Errors
     /// The client's.
     pub async fn connect(&self) -> anyhow::Result<Connection> {
-        Ok(Connection::connect(self.listen, Options::default()).await?)
+        Ok(Connection::connect(self.ports.listen, Options::default()).await?)
     }
 
     /// The answer to a GET at the metrics port: status line and body.
@@ -85,7 +98,7 @@ impl Daemon {
     /// # Errors
     /// When there is none.
     pub async fn get(&self, path: &str) -> anyhow::Result<(String, String)> {
-        let mut stream = TcpStream::connect(self.metrics)
+        let mut stream = TcpStream::connect(self.ports.metrics)
             .await
             .context("connect to the metrics port")?;
         stream
@@ -199,8 +212,7 @@ impl Daemon {
     /// # Errors
     /// When it does not become ready.
     pub async fn start_again(&mut self) -> anyhow::Result<()> {
-        let (child, listen, metrics) = spawn(self.dir.path(), &self.args, self.listen).await?;
-        (self.child, self.listen, self.metrics) = (child, listen, metrics);
+        (self.child, self.ports) = spawn(self.dir.path(), &self.args, self.ports.listen).await?;
         Ok(())
     }
 
@@ -231,11 +243,7 @@ pub async fn run_to_end(args: &[&str]) -> anyhow::Result<(ExitStatus, String)> {
     ))
 }
 
-async fn spawn(
-    dir: &Path,
-    args: &[String],
-    listen: SocketAddr,
-) -> anyhow::Result<(Child, SocketAddr, SocketAddr)> {
+async fn spawn(dir: &Path, args: &[String], listen: SocketAddr) -> anyhow::Result<(Child, Ports)> {
     let log_path = dir.join("log");
     let log = std::fs::File::options()
         .create(true)
@@ -266,14 +274,21 @@ async fn spawn(
     let address = |key: &str| {
         line.split_whitespace()
             .find_map(|word| word.strip_prefix(key))
-            .map(str::parse)
+            .and_then(|address| address.parse().ok())
     };
     match (
         line.starts_with("ready "),
         address("listen="),
         address("metrics="),
     ) {
-        (true, Some(Ok(listen)), Some(Ok(metrics))) => Ok((child, listen, metrics)),
+        (true, Some(listen), Some(metrics)) => {
+            let ports = Ports {
+                listen,
+                metrics,
+                control: address("control="),
+            };
+            Ok((child, ports))
+        }
         _ => bail!(
             "no ready line but \"{line}\"; log:\n{}",
             std::fs::read_to_string(log_path)?

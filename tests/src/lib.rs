@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 pub mod api_server;
+pub mod authority;
 pub mod binary;
 pub mod ctl;
 pub mod daemon;

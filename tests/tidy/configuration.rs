@@ -8,6 +8,7 @@ use crate::tree;
 
 const DOCUMENT: &str = "shuffle-daemon/CONFIGURATION.md";
 const FLAGS: &str = "shuffle-daemon/src/config/cli.rs";
+const CONTROL: &str = "shuffle-daemon/src/config/control.rs";
 const KUBERNETES: &str = "shuffle-daemon/src/config/kubernetes.rs";
 const FILE: &str = "shuffle-daemon/src/config/file.rs";
 const LIMITS: &str = "shuffle-daemon/src/config/limits.rs";
@@ -15,6 +16,9 @@ const SPARK: &[&str] = &[
     "shuffle-daemon/src/config.rs",
     "shuffle-daemon/src/config/spark.rs",
 ];
+
+/// Of the TOML file.
+const TABLES: &[&str] = &["spark", "limits", "kubernetes"];
 
 pub(crate) fn check() -> Vec<String> {
     let mut findings = flags();
@@ -35,8 +39,15 @@ fn flags() -> Vec<String> {
             .map(|field| format!("kubernetes.{}", field.name)),
     );
     let mut fields_of = fields(&tree::read(FLAGS), "struct Flags {");
-    fields_of.retain(|field| field.name != "kubernetes");
-    fields_of.extend(fields(&kubernetes, "struct KubernetesFlags {"));
+    fields_of.retain(|field| !field.attributes.contains("flatten"));
+    for (source, start) in [
+        (&tree::read(CONTROL), "struct ControlFlags {"),
+        (&kubernetes, "struct KubernetesFlags {"),
+    ] {
+        let more = fields(source, start);
+        assert!(more.len() > 3, "{start} has hardly a field");
+        fields_of.extend(more);
+    }
     let fields = fields_of;
     let rows: Vec<Vec<String>> = fields
         .iter()
@@ -44,9 +55,11 @@ fn flags() -> Vec<String> {
             let flag = format!("--{}", field.name.replace('_', "-"));
             let value = after(&field.attributes, "value_name = \"");
             let variable = after(&field.attributes, "env = \"");
-            let key = toml.iter().find(|key| plain(key) == field.name);
+            let is_key =
+                |key: &&String| plain(key) == field.name && !TABLES.contains(&key.as_str());
+            let key = toml.iter().find(is_key);
             vec![
-                code(&[flag, value].join(" ")),
+                code([flag, value].join(" ").trim_end()),
                 if variable.is_empty() {
                     variable
                 } else {
@@ -65,8 +78,7 @@ fn flags() -> Vec<String> {
             file!()
         ));
     }
-    let tables = ["spark", "limits", "kubernetes"];
-    for key in toml.iter().filter(|key| !tables.contains(&key.as_str())) {
+    for key in toml.iter().filter(|key| !TABLES.contains(&key.as_str())) {
         if fields.iter().all(|field| field.name != plain(key)) {
             findings.push(format!("{FILE}: {key} is no flag, so no table shows it"));
         }
@@ -182,10 +194,7 @@ fn fields(source: &str, start: &str) -> Vec<Field> {
     for line in block.lines().map(str::trim) {
         if let Some(text) = line.strip_prefix("///") {
             doc.push(text.trim());
-        } else if let Some((name, _)) = line
-            .strip_prefix("pub(super) ")
-            .and_then(|rest| rest.split_once(':'))
-        {
+        } else if let Some(name) = field_name(line) {
             found.push(Field {
                 name: name.to_owned(),
                 doc: std::mem::take(&mut doc).join(" "),
@@ -196,6 +205,14 @@ fn fields(source: &str, start: &str) -> Vec<Field> {
         }
     }
     found
+}
+
+/// `name` of `name: Type,`, whoever may see it.
+fn field_name(line: &str) -> Option<&str> {
+    let line = line.strip_prefix("pub(super) ").unwrap_or(line);
+    let (name, _) = line.split_once(": ")?;
+    let plain = |c: char| c.is_ascii_lowercase() || c == '_';
+    name.chars().all(plain).then_some(name)
 }
 
 /// What follows `mark` up to the next quote; empty without it.

@@ -52,10 +52,11 @@ const RULES: &[Rule] = &[
             "shuffle-daemon/src/disk",
             "shuffle-daemon/src/prepare",
             "shuffle-daemon/src/registry/store",
+            "shuffle-daemon/src/tls",
         ],
         absent: &["std::fs"],
         allowed: &[],
-        reason: "beside disk only settings, the state directory and the control socket are files of ours",
+        reason: "beside disk only settings, the state directory, certificates and the control socket are files of ours",
     },
     Rule {
         within: &["shuffle-daemon/src/net/egress"],

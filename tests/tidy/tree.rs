@@ -69,6 +69,8 @@ fn collect(folder: &Path, prefix: &str, found: &mut Vec<TextFile>) {
         if kind.is_dir() && !is_left_out(&name) {
             collect(&entry.path(), &format!("{path}/"), found);
         } else if kind.is_file()
+            // In a second worktree it says where the first one is.
+            && name != ".git"
             && let Ok(text) = std::fs::read_to_string(entry.path())
             && !text.contains('\0')
         {

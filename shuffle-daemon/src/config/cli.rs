@@ -50,8 +50,8 @@ pub(super) struct Flags {
     pub(super) properties_file: Option<PathBuf>,
 
     /// A TOML file with these flags by name (listen, metrics_listen, root, state_dir,
-    /// properties_file, control, drain_timeout, log, log_format) and tables
-    /// [spark], [limits] and [kubernetes] (the flags below by name).
+    /// properties_file, control, control_listen and the others of the control plane, drain_timeout, log,
+    /// log_format) and tables [spark], [limits] and [kubernetes] (the flags below by name).
     #[arg(long, value_name = "FILE", env = "SHUFFLE_DAEMON_CONFIG")]
     pub(super) config: Option<PathBuf>,
 
@@ -59,10 +59,8 @@ pub(super) struct Flags {
     #[arg(long, value_name = "NAME=VALUE")]
     pub(super) limit: Vec<String>,
 
-    /// Unix socket of the control plane, which shufflectl connects to; only this user and root may.
-    /// Without it there is none.
-    #[arg(long, value_name = "PATH", env = "SHUFFLE_DAEMON_CONTROL")]
-    pub(super) control: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) control_plane: super::control::ControlFlags,
 
     #[command(flatten)]
     pub(super) kubernetes: super::kubernetes::KubernetesFlags,
@@ -96,8 +94,9 @@ registration_bytes (64k), id_bytes (512), index_file_bytes (64m), frame_bytes (6
 blocks_per_stream (16777216), streams_per_connection (65536), stream_memory_per_connection \
 (64m), stream_memory (512m), reply_memory (64m), cold_reads_per_disk (8), \
 cold_reads_waiting_per_disk (4096), removal_files_per_second (5000), removal_bytes_per_second (8192m), \
-walk_files_per_second (2000). Sizes as in Spark: 64k, 100m, 1g.
+walk_files_per_second (2000), control_connections (64), control_handshakes (32). Sizes as in Spark: 64k, 100m, 1g.
 
-When it serves, the daemon prints one line: ready listen=ADDR:PORT metrics=ADDR:PORT. \
+When it serves, the daemon prints one line: ready listen=ADDR:PORT metrics=ADDR:PORT, \
+with --control-listen also control=ADDR:PORT. \
 SIGTERM and SIGINT end it after replies in flight are out. shuffle-daemon ctl --help tells of the \
 client of the control plane.";

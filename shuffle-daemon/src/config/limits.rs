@@ -71,6 +71,10 @@ limits! {
     removal_bytes_per_second: 8 << 30, "a size such as 1g";
     /// Files that the walk for bytes on disk looks at in a second.
     walk_files_per_second: 2_000, "a number of at least 1";
+    /// Open connections of the control plane, on its socket and over TCP each.
+    control_connections: 64, "a number of at least 1";
+    /// Connections to the control plane over TCP that have not shown a certificate yet; others wait.
+    control_handshakes: 32, "a number of at least 1";
     /// Reads in the queue of one disk; connections beyond are closed, and Spark retries.
     cold_reads_waiting_per_disk: 4096, "a number of at least 1";
 }

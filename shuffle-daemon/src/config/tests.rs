@@ -181,3 +181,33 @@ fn the_help_lists_every_limit_with_its_default() {
         );
     }
 }
+
+#[test]
+fn the_control_plane_over_tcp_takes_all_or_nothing() {
+    let root = ["--root", "/data"];
+    assert!(parse(&root).unwrap().control.is_none());
+    let all = [
+        "--control-listen",
+        "127.0.0.1:7339",
+        "--control-tls-cert",
+        "/c",
+        "--control-tls-key",
+        "/k",
+        "--control-client-ca",
+        "/a",
+    ];
+    let control = parse(&[&root[..], &all].concat()).unwrap().control.unwrap();
+    assert!(control.socket.is_none());
+    assert_eq!(control.tcp.unwrap().client_ca, PathBuf::from("/a"));
+    for (args, missing) in [
+        (
+            &all[..2],
+            "--control-tls-cert, --control-tls-key, --control-client-ca is missing",
+        ),
+        (&all[..6], "--control-client-ca is missing"),
+        (&all[2..], "--control-listen is missing"),
+    ] {
+        let text = message(&[&root[..], args].concat());
+        assert!(text.contains(missing), "{text}");
+    }
+}

@@ -1,6 +1,7 @@
-//! gRPC over the unix socket: HTTP/2 connections of this user and root, and their end.
+//! gRPC over connections that may be served: HTTP/2, and its end.
 //!
-//! Every task it starts ends before [`run`] returns, so that nothing holds on to the registry's
+//! Who may connect is decided where connections come from: `socket` and `tcp`. Every task that is
+//! spawned here ends before [`Server::ended`] returns, so that nothing holds on to the registry's
 //! writer when the daemon goes down.
 
 use std::convert::Infallible;
@@ -11,9 +12,9 @@ use hyper::body::Incoming;
 use hyper::rt::Executor;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use protocol::control::server::control_server::ControlServer;
-use tokio::net::{UnixListener, UnixStream};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -22,84 +23,87 @@ use tonic::codegen::Service as _;
 
 use super::service::Service;
 
-/// Connections at once; operators need few.
-const CONNECTIONS_MAX: usize = 64;
-/// After an error of the listener.
+/// After an error of a listener.
 const BACK_OFF: Duration = Duration::from_millis(50);
+/// Peers that have gone without a word are found by this.
+const PING_EVERY: Duration = Duration::from_secs(30);
+const PONG_WITHIN: Duration = Duration::from_secs(20);
 
-/// Serves until `stop` is cancelled.
-pub(super) async fn run(listener: &UnixListener, service: Service, stop: &CancellationToken) {
-    let tasks = Tasks {
-        tracker: TaskTracker::new(),
-        stop: stop.clone(),
-    };
-    let server = ControlServer::new(service);
-    tokio::select! {
-        () = accept(listener, &server, &tasks) => {}
-        () = stop.cancelled() => {}
-    }
-    tasks.tracker.close();
-    tasks.tracker.wait().await;
+/// Serves connections.
+#[derive(Debug, Clone)]
+pub(super) struct Server {
+    control: ControlServer<Service>,
+    tasks: Tasks,
+    connections_max: usize,
 }
 
-async fn accept(listener: &UnixListener, server: &ControlServer<Service>, tasks: &Tasks) {
-    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    while let Ok(place) = Arc::clone(&places).acquire_owned().await {
-        let stream = match listener.accept().await {
-            Ok((stream, _)) => stream,
-            Err(error) => {
-                tracing::warn!(%error, "cannot accept a connection of the control plane");
-                tokio::time::sleep(BACK_OFF).await;
-                continue;
-            }
-        };
-        if !may_connect(&stream) {
-            continue;
+impl Server {
+    /// Until `stop` is cancelled; `connections_max` from each place where they come from.
+    pub(super) fn new(service: Service, connections_max: usize, stop: CancellationToken) -> Self {
+        Self {
+            control: ControlServer::new(service),
+            tasks: Tasks {
+                tracker: TaskTracker::new(),
+                stop,
+            },
+            connections_max,
         }
-        let (server, executor) = (server.clone(), tasks.clone());
-        tasks.execute(async move {
-            serve(stream, server, executor).await;
-            drop(place);
+    }
+
+    /// Room for the connections of one place.
+    pub(super) fn places(&self) -> Arc<Semaphore> {
+        Arc::new(Semaphore::new(self.connections_max))
+    }
+
+    /// Runs what ends with the control plane.
+    pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.execute(task);
+    }
+
+    /// Answers requests until the client goes.
+    pub(super) async fn serve<S>(&self, stream: S)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let control = self.control.clone();
+        let service = service_fn(move |request: Request<Incoming>| {
+            let mut control = control.clone();
+            async move { answer(&mut control, request).await }
         });
+        let mut http = hyper::server::conn::http2::Builder::new(self.tasks.clone());
+        http.timer(TokioTimer::new())
+            .keep_alive_interval(PING_EVERY)
+            .keep_alive_timeout(PONG_WITHIN);
+        if let Err(error) = http.serve_connection(TokioIo::new(stream), service).await {
+            tracing::debug!(%error, "a connection of the control plane ended");
+        }
+    }
+
+    /// Waits for the end of every task, once `stop` is cancelled.
+    pub(super) async fn ended(&self) {
+        self.tasks.tracker.close();
+        self.tasks.tracker.wait().await;
     }
 }
 
-/// The mode of the socket says the same; between its making and that, this does.
-fn may_connect(stream: &UnixStream) -> bool {
-    let own = rustix::process::geteuid().as_raw();
-    match stream.peer_cred() {
-        Ok(peer) if peer.uid() == own || peer.uid() == 0 => true,
-        Ok(peer) => {
-            tracing::warn!(
-                uid = peer.uid(),
-                "refused a connection to the control plane"
-            );
-            false
-        }
+/// What a listener gave; an error is waited out.
+pub(super) async fn accepted<T>(accepted: std::io::Result<T>) -> Option<T> {
+    match accepted {
+        Ok(connection) => Some(connection),
         Err(error) => {
-            tracing::warn!(%error, "cannot tell who connects to the control plane");
-            false
+            tracing::warn!(%error, "cannot accept a connection of the control plane");
+            tokio::time::sleep(BACK_OFF).await;
+            None
         }
-    }
-}
-
-async fn serve(stream: UnixStream, server: ControlServer<Service>, executor: Tasks) {
-    let service = service_fn(move |request: Request<Incoming>| {
-        let mut server = server.clone();
-        async move { answer(&mut server, request).await }
-    });
-    let http = hyper::server::conn::http2::Builder::new(executor);
-    if let Err(error) = http.serve_connection(TokioIo::new(stream), service).await {
-        tracing::debug!(%error, "a connection of the control plane ended");
     }
 }
 
 async fn answer(
-    server: &mut ControlServer<Service>,
+    control: &mut ControlServer<Service>,
     request: Request<Incoming>,
 ) -> Result<Response<Body>, Infallible> {
     crate::metrics::control_requests().increment(1);
-    server.call(request).await
+    control.call(request).await
 }
 
 /// Spawns what ends with the control plane.

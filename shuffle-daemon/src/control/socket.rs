@@ -1,12 +1,17 @@
-//! The unix socket of the control plane: made for its owner only, gone when the daemon ends.
+//! The unix socket of the control plane: made for its owner only, gone when the daemon ends. Its user
+//! and root may connect.
 
 use std::io::ErrorKind;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use tokio::net::UnixListener;
+
+use super::server::{Server, accepted};
+use crate::metrics;
 
 /// Read and write for the owner.
 const MODE: u32 = 0o600;
@@ -27,7 +32,7 @@ impl Socket {
     pub(super) fn bind(path: &Path) -> anyhow::Result<Self> {
         remove_stale(path)?;
         let listener = UnixListener::bind(path).context("bind a unix socket; its directory must exist and the whole path may have at most 107 bytes")?;
-        // Until here another user may have connected: `server` looks at who each peer is.
+        // Until here another user may have connected: `may_connect` looks at who each peer is.
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(MODE))
             .context("make the socket its owner's")?;
         let inode = std::fs::symlink_metadata(path)?.ino();
@@ -38,12 +43,46 @@ impl Socket {
         })
     }
 
-    pub(super) fn listener(&self) -> &UnixListener {
-        &self.listener
+    /// Accepts for ever.
+    pub(super) async fn run(&self, server: &Server) {
+        let places = server.places();
+        while let Ok(place) = Arc::clone(&places).acquire_owned().await {
+            let Some((stream, _)) = accepted(self.listener.accept().await).await else {
+                continue;
+            };
+            if !may_connect(&stream) {
+                metrics::control_refused().increment(1);
+                continue;
+            }
+            let task_server = server.clone();
+            server.spawn(async move {
+                task_server.serve(stream).await;
+                drop(place);
+            });
+        }
     }
 
     pub(super) fn path(&self) -> &Path {
         &self.path
+    }
+}
+
+/// The mode of the socket says the same; between its making and that, this does.
+fn may_connect(stream: &tokio::net::UnixStream) -> bool {
+    let own = rustix::process::geteuid().as_raw();
+    match stream.peer_cred() {
+        Ok(peer) if peer.uid() == own || peer.uid() == 0 => true,
+        Ok(peer) => {
+            tracing::warn!(
+                uid = peer.uid(),
+                "refused a connection to the control plane"
+            );
+            false
+        }
+        Err(error) => {
+            tracing::warn!(%error, "cannot tell who connects to the control plane");
+            false
+        }
     }
 }
 

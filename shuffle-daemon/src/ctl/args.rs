@@ -2,10 +2,14 @@
 
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-/// Shows and changes what a shuffle daemon holds, over its control socket.
+use super::transport::Target;
+use crate::tls::{Identity, Pem};
+
+/// Shows and changes what a shuffle daemon holds, over its control socket or over TLS.
 #[derive(Debug, Parser)]
 #[command(name = super::NAME, version, max_term_width = 100, after_help = AFTER)]
 pub(super) struct Args {
@@ -17,7 +21,10 @@ pub(super) struct Args {
         env = "SHUFFLE_DAEMON_CONTROL",
         default_value = "/run/shuffle-daemon/control.sock"
     )]
-    pub(super) socket: PathBuf,
+    socket: PathBuf,
+
+    #[command(flatten)]
+    tcp: Server,
 
     /// Tables for people, or JSON with the names of control.proto.
     #[arg(
@@ -33,9 +40,89 @@ pub(super) struct Args {
     pub(super) command: Command,
 }
 
+/// A daemon over TCP, instead of the socket.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Over TCP")]
+struct Server {
+    /// Address of the daemon: its --control-listen. Takes the three files below, too.
+    #[arg(
+        long,
+        global = true,
+        value_name = "HOST:PORT",
+        env = "SHUFFLECTL_SERVER"
+    )]
+    server: Option<String>,
+
+    /// Authorities of the daemon's certificate, PEM.
+    #[arg(long, global = true, value_name = "FILE", env = "SHUFFLECTL_TLS_CA")]
+    tls_ca: Option<PathBuf>,
+
+    /// Our certificate, PEM.
+    #[arg(long, global = true, value_name = "FILE", env = "SHUFFLECTL_TLS_CERT")]
+    tls_cert: Option<PathBuf>,
+
+    /// Its private key, PEM.
+    #[arg(long, global = true, value_name = "FILE", env = "SHUFFLECTL_TLS_KEY")]
+    tls_key: Option<PathBuf>,
+
+    /// Name in the daemon's certificate, if it is not the host.
+    #[arg(
+        long,
+        global = true,
+        value_name = "NAME",
+        env = "SHUFFLECTL_TLS_SERVER_NAME"
+    )]
+    tls_server_name: Option<String>,
+}
+
+impl Args {
+    /// Where the daemon is.
+    ///
+    /// # Errors
+    /// When some of what TCP takes is missing. Here and not by clap, which looks at what stands before
+    /// the subcommand and behind it apart.
+    pub(super) fn target(&self) -> Result<Target, clap::Error> {
+        let Server {
+            server,
+            tls_ca,
+            tls_cert,
+            tls_key,
+            tls_server_name,
+        } = &self.tcp;
+        let given = [
+            ("--server", server.is_some()),
+            ("--tls-ca", tls_ca.is_some()),
+            ("--tls-cert", tls_cert.is_some()),
+            ("--tls-key", tls_key.is_some()),
+        ];
+        let pem = |flag, path: &PathBuf| Pem {
+            flag,
+            path: path.clone(),
+        };
+        match (server, tls_ca, tls_cert, tls_key) {
+            (None, None, None, None) => Ok(Target::Socket(self.socket.clone())),
+            (Some(server), Some(ca), Some(cert), Some(key)) => Ok(Target::Server {
+                address: server.clone(),
+                name: tls_server_name.clone(),
+                identity: Identity {
+                    cert: pem("--tls-cert", cert),
+                    key: pem("--tls-key", key),
+                    authorities: pem("--tls-ca", ca),
+                },
+            }),
+            _ => {
+                let missing = given.iter().filter(|(_, given)| !given);
+                let missing: Vec<_> = missing.map(|(flag, _)| *flag).collect();
+                let text = format!("over TCP, {} is missing, too", missing.join(", "));
+                Err(Self::command().error(ErrorKind::MissingRequiredArgument, text))
+            }
+        }
+    }
+}
+
 const AFTER: &str = "\
 Exit codes: 0 done, 1 failed, 2 a command line that does not parse, 3 no such application or \
-executor, 4 the daemon cannot be reached.";
+executor, 4 the daemon cannot be reached, or takes another certificate.";
 
 /// How answers look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -1,23 +1,21 @@
-//! Requests to one daemon: gRPC over HTTP/2 over its unix socket.
+//! Requests to one daemon: gRPC over the HTTP/2 connection of `transport`.
 
-use std::path::{Path, PathBuf};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use hyper::body::Incoming;
-use hyper::client::conn::http2::{SendRequest, handshake};
+use hyper::client::conn::http2::SendRequest;
 use hyper::{Request, Response, Uri};
-use hyper_util::rt::{TokioExecutor, TokioIo};
 use protocol::control::client::control_client::ControlClient;
 use protocol::control::v1;
-use tokio::net::UnixStream;
 use tokio::time::timeout;
 use tonic::body::Body;
 use tonic::codegen::Service;
 use tonic::{Code, Status, Streaming};
 
 use super::Failure;
+use super::transport::{Target, reasons};
 
 /// For whatever does not wait for disks or connections.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
@@ -28,25 +26,15 @@ const ORIGIN: &str = "http://shuffle-daemon";
 #[derive(Debug)]
 pub(super) struct Client {
     inner: ControlClient<Sender>,
-    socket: PathBuf,
+    target: Target,
 }
 
 impl Client {
-    pub(super) async fn connect(socket: &Path) -> Result<Self, Failure> {
-        let unreachable = |reason: String| Failure::Unreachable {
-            socket: socket.to_owned(),
-            reason,
-        };
-        let stream = UnixStream::connect(socket)
-            .await
-            .map_err(|error| unreachable(error.to_string()))?;
-        let (sender, connection) = handshake(TokioExecutor::new(), TokioIo::new(stream))
-            .await
-            .map_err(|error| unreachable(error.to_string()))?;
-        tokio::spawn(connection);
+    pub(super) async fn connect(target: Target) -> Result<Self, Failure> {
+        let sender = Sender(target.connect().await?);
         Ok(Self {
-            inner: ControlClient::with_origin(Sender(sender), Uri::from_static(ORIGIN)),
-            socket: socket.to_owned(),
+            inner: ControlClient::with_origin(sender, Uri::from_static(ORIGIN)),
+            target,
         })
     }
 
@@ -145,7 +133,9 @@ impl Client {
     ) -> Result<T, Failure> {
         match answer {
             Ok(answer) => self.answered(answer),
-            Err(_) => Err(self.unreachable(format!("no answer within {ANSWER_TIMEOUT:?}"))),
+            Err(_) => Err(self
+                .target
+                .unreachable(format!("no answer within {ANSWER_TIMEOUT:?}"))),
         }
     }
 
@@ -154,21 +144,15 @@ impl Client {
             let text = status.message().to_owned();
             // What the daemon says has no source; what the transport says has.
             if let Some(source) = std::error::Error::source(&status) {
-                return self.unreachable(format!("{text}: {source}"));
+                let reason = format!("{text}: {}", reasons(source));
+                return self.target.unreachable(reason);
             }
             match status.code() {
                 Code::NotFound => Failure::NotFound(text),
-                Code::Unavailable | Code::Cancelled => self.unreachable(text),
+                Code::Unavailable | Code::Cancelled => self.target.unreachable(text),
                 _ => Failure::Refused(text),
             }
         })
-    }
-
-    fn unreachable(&self, reason: String) -> Failure {
-        Failure::Unreachable {
-            socket: self.socket.clone(),
-            reason,
-        }
     }
 }
 
