@@ -37,7 +37,7 @@ fn understood(arguments: &[&str]) {
 
 #[test]
 fn daemon_understands_what_the_chart_says() {
-    let set = "--set=podSelector=shuffle=one,namespaces={a,b},cleanup.dryRun=true,log=debug,conf.spark\\.shuffle\\.service\\.index\\.cache\\.size=64m,limits.connections=100";
+    let set = "--set=podSelector=shuffle=one,namespaces={a,b},cleanup.dryRun=true,log=debug,conf.spark\\.shuffle\\.service\\.index\\.cache\\.size=64m,limits.connections=100,control.tcp.enabled=true,control.tcp.secretName=operators";
     for chart in [objects("shuffle", &[]), objects("shuffle", &[set])] {
         understood(&chart.arguments());
         understood(&arguments(&chart.pod_spec()["initContainers"][0]));

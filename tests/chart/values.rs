@@ -89,6 +89,7 @@ fn every_disk_is_a_root_and_is_prepared() {
         {"name": "disk-0", "hostPath": {"path": "/mnt/a/spark", "type": "DirectoryOrCreate"}},
         {"name": "disk-1", "hostPath": {"path": "/mnt/b/spark", "type": "DirectoryOrCreate"}},
         {"name": "state", "hostPath": {"path": "/var/lib/shuffle-daemon", "type": "DirectoryOrCreate"}},
+        {"name": "run", "emptyDir": {"medium": "Memory", "sizeLimit": "1Mi"}},
     ]);
     assert_eq!(pod["volumes"], volumes);
     let mounts = json!([
@@ -96,8 +97,14 @@ fn every_disk_is_a_root_and_is_prepared() {
         {"name": "disk-1", "mountPath": "/mnt/b/spark"},
         {"name": "state", "mountPath": "/var/lib/shuffle-daemon"},
     ]);
-    assert_eq!(chart.container()["volumeMounts"], mounts);
     assert_eq!(pod["initContainers"][0]["volumeMounts"], mounts);
+    let (own, of_disks) = chart.container()["volumeMounts"]
+        .as_array()
+        .unwrap()
+        .split_last()
+        .unwrap();
+    assert_eq!(of_disks, mounts.as_array().unwrap());
+    assert_eq!(own["name"], "run");
     for wanted in [
         "--root=/mnt/a/spark",
         "--root=/mnt/b/spark",
@@ -260,6 +267,49 @@ fn clean_up_follows_its_values() {
 }
 
 #[test]
+fn control_plane_is_on_a_socket_of_the_pod_and_over_tcp_with_a_secret() {
+    let usual = objects("shuffle", &[]);
+    let environment = usual.container()["env"].as_array().unwrap().clone();
+    let socket = environment
+        .iter()
+        .find(|variable| variable["name"] == "SHUFFLE_DAEMON_CONTROL")
+        .unwrap();
+    let mounts = usual.container()["volumeMounts"].as_array().unwrap();
+    let run = mounts.iter().find(|mount| mount["name"] == "run").unwrap();
+    let dir = run["mountPath"].as_str().unwrap();
+    assert!(socket["value"].as_str().unwrap().starts_with(dir));
+    let opens = |text: &&str| text.starts_with("--control");
+    assert_eq!(usual.arguments().into_iter().find(opens), None);
+
+    let tcp =
+        "--set=control.tcp.enabled=true,control.tcp.port=7449,control.tcp.secretName=operators";
+    let chart = objects("shuffle", &[tcp]);
+    let volume = json!({"name": "control-tls", "secret": {"secretName": "operators"}});
+    let volumes = chart.pod_spec()["volumes"].as_array().unwrap();
+    assert_eq!(volumes.last(), Some(&volume));
+    let mounts = chart.container()["volumeMounts"].as_array().unwrap();
+    let mounted = mounts.last().unwrap()["mountPath"].as_str().unwrap();
+    let arguments = chart.arguments();
+    assert!(arguments.contains(&"--control-listen=0.0.0.0:7449"));
+    for (flag, key) in [
+        ("--control-tls-cert", "tls.crt"),
+        ("--control-tls-key", "tls.key"),
+        ("--control-client-ca", "ca.crt"),
+    ] {
+        let wanted = format!("{flag}={mounted}/{key}");
+        assert!(arguments.contains(&&*wanted), "{wanted}");
+    }
+    let port = json!({"name": "control", "containerPort": 7449});
+    let ports = chart.container()["ports"].as_array().unwrap();
+    assert!(ports.contains(&port), "{ports:?}");
+
+    let said = refusal(&["--set=control.tcp.enabled=true"]);
+    assert!(said.contains("control.tcp.secretName"), "{said}");
+    let said = refusal(&["--set=control.tcp.secret=operators"]);
+    assert!(said.contains("schema"), "{said}");
+}
+
+#[test]
 fn monitoring_asks_for_metrics_that_exist() {
     assert!(objects("shuffle", &[]).all("PodMonitor").is_empty());
     let chart = objects(
@@ -299,6 +349,16 @@ fn network_policy_is_for_pods_that_have_one() {
         &["--set=networkPolicy.enabled=true,hostNetwork=false"],
     );
     let ports = json!([{"port": 7337}, {"port": 7338}]);
+    assert_eq!(
+        chart.one("NetworkPolicy")["spec"]["ingress"][0]["ports"],
+        ports
+    );
+    let tcp = "--set=control.tcp.enabled=true,control.tcp.secretName=operators";
+    let chart = objects(
+        "shuffle",
+        &["--set=networkPolicy.enabled=true,hostNetwork=false", tcp],
+    );
+    let ports = json!([{"port": 7337}, {"port": 7338}, {"port": 7339}]);
     assert_eq!(
         chart.one("NetworkPolicy")["spec"]["ingress"][0]["ports"],
         ports

@@ -35,6 +35,14 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{ .Values.image.repository }}:{{ default .Chart.AppVersion .Values.image.tag }}
 {{- end -}}
 
+{{- /* Where the node's directories are, here as there. */ -}}
+{{- define "shuffle-daemon.diskMounts" -}}
+{{- range $number, $disk := .Values.disks -}}
+- {name: disk-{{ $number }}, mountPath: {{ $disk.path }}}
+{{ end -}}
+- {name: state, mountPath: {{ .Values.stateDir }}}
+{{- end -}}
+
 {{- /* A value as text. Helm reads numbers of files as floating point, and would write 1000000 as 1e+06. */ -}}
 {{- define "shuffle-daemon.text" -}}
 {{- if and (kindIs "float64" .) (eq (float64 (int64 .)) .) -}}{{ int64 . }}{{- else -}}{{ . }}{{- end -}}
