@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The driver runs in a Pod with the rights of the service account `spark` (pods, services, configmaps in its namespace).
+# The driver runs in a Pod with the rights of the service account `spark` (driver-rights.yaml); who runs this needs them, too.
 # API=https://ADDRESS:PORT, IMAGE=an image of Spark; more arguments go to spark-submit:
 # submit-cluster.sh spark-defaults.conf local:///opt/spark/examples/src/main/python/pi.py
 set -euo pipefail

@@ -61,13 +61,31 @@ async fn api_server_takes_every_rendering_and_example() {
     }
     for example in std::fs::read_dir(daemonset("examples")).unwrap() {
         let path = example.unwrap().path();
-        if path
-            .extension()
-            .is_some_and(|extension| extension == "yaml")
-        {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        if name.ends_with("-pod-template.yaml") {
             let template = std::fs::read_to_string(&path).unwrap();
             stdout(kubectl(&server, TRY, &completed(&template)));
         }
+    }
+}
+
+#[tokio::test]
+async fn drivers_have_the_rights_of_the_example() {
+    let server = server_with_namespaces().await;
+    let rights = std::fs::read_to_string(daemonset("examples/driver-rights.yaml")).unwrap();
+    let there = format!("--namespace={NAMESPACE}");
+    stdout(kubectl(&server, &[APPLY, &[&there]].concat(), &rights));
+    for what in [
+        ["create", "pods"],
+        ["deletecollection", "pods"],
+        ["create", "services"],
+        ["create", "configmaps"],
+        ["create", "networkpolicies.networking.k8s.io"],
+    ] {
+        let here = [&what[..], &[&there]].concat();
+        assert!(can(&server, "spark", &here), "{what:?}");
+        let elsewhere = [&what[..], &["--namespace=spark-b"]].concat();
+        assert!(!can(&server, "spark", &elsewhere), "{what:?}");
     }
 }
 

@@ -81,6 +81,34 @@ fn rights_at_the_api_server_are_reading_pods_and_writing_events() {
 }
 
 #[test]
+fn releases_of_one_name_in_two_namespaces_have_roles_of_their_own() {
+    for namespaces in [&[][..], &["--set=namespaces={spark-a}"]] {
+        let [one, two] = ["one", "two"].map(|namespace| {
+            let own = format!("--namespace={namespace}");
+            objects("shuffle", &[namespaces, &[&own]].concat())
+        });
+        for kind in ["ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"] {
+            let names = |chart: &render::Objects| {
+                let all = chart.all(kind).into_iter();
+                all.map(|object| object["metadata"]["name"].clone())
+                    .collect::<Vec<_>>()
+            };
+            assert!(names(&one).iter().all(|name| !names(&two).contains(name)));
+            assert_eq!(names(&one).len(), names(&two).len());
+        }
+        let kind = if namespaces.is_empty() {
+            "ClusterRoleBinding"
+        } else {
+            "RoleBinding"
+        };
+        assert_eq!(
+            one.one(kind)["roleRef"]["name"],
+            "shuffle-shuffle-daemon:one"
+        );
+    }
+}
+
+#[test]
 fn every_disk_is_a_root_and_is_prepared() {
     let disks = ["--set=disks[0].path=/mnt/a/spark,disks[1].path=/mnt/b/spark"];
     let chart = objects("shuffle", &disks);

@@ -38,29 +38,7 @@ _PODS_LIMIT_S = 120.0
 CLEAN_LIMIT_S = 60.0
 _CHART = Path(__file__).resolve().parents[3] / "daemonset" / "chart"
 #: What a driver may do in its namespace.
-_RIGHTS = """
-apiVersion: v1
-kind: ServiceAccount
-metadata: {name: spark}
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: Role
-metadata: {name: spark}
-rules:
-  - apiGroups: [""]
-    resources: [pods, services, configmaps, persistentvolumeclaims]
-    verbs: [get, list, watch, create, update, patch, delete, deletecollection]
-  # Spark 4.3 makes one for each application.
-  - apiGroups: [networking.k8s.io]
-    resources: [networkpolicies]
-    verbs: [get, list, watch, create, update, patch, delete, deletecollection]
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: RoleBinding
-metadata: {name: spark}
-roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: spark}
-subjects: [{kind: ServiceAccount, name: spark}]
-"""
+_RIGHTS = _CHART.parent / "examples" / "driver-rights.yaml"
 
 
 class StoryTooLong(Exception):
@@ -81,7 +59,7 @@ class Stage:
         for node in range(1, machine.nodes + 1):  # of a run before, on a cluster that was left up
             shutil.rmtree(self.host(node, f"/data/{self.namespace}"), ignore_errors=True)
         machine.kubectl("create", "namespace", self.namespace)
-        machine.kubectl("-n", self.namespace, "apply", "-f", "-", given=_RIGHTS)
+        machine.kubectl("-n", self.namespace, "apply", "-f", str(_RIGHTS))
 
     @property
     def disk(self) -> str:
