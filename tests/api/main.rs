@@ -9,5 +9,6 @@
 
 mod admission;
 mod cleanup;
+mod control;
 mod place;
 mod server;

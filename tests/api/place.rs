@@ -4,21 +4,25 @@
 use std::path::{Path, PathBuf};
 
 use e2e::api_server::ApiServer;
+use e2e::ctl;
 use e2e::daemon::Daemon;
 use e2e::files::{ShuffleFiles, pattern};
 use e2e::pods::Pods;
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 pub(crate) const NODE: &str = "node1";
 pub(crate) const NAMESPACE: &str = "spark";
 /// Stories connect from here, so Pods that are to be theirs have this address.
 pub(crate) const HERE: &str = "127.0.0.1";
+const SOCKET: &str = "control.sock";
 const UUID: &str = "0fb05b2d-41f7-4a27-9bcd-1de0c1a6a3f4";
 
 pub(crate) struct Place {
     pub(crate) server: ApiServer,
     pub(crate) pods: Pods,
     pub(crate) daemon: Daemon,
+    run: TempDir,
 }
 
 impl Place {
@@ -30,7 +34,11 @@ impl Place {
             .unwrap();
         let kubeconfig = server.kubeconfig();
         let kubeconfig = kubeconfig.to_str().unwrap();
+        let run = tempfile::tempdir().unwrap();
+        let socket = run.path().join(SOCKET);
         let own = [
+            "--control",
+            socket.to_str().unwrap(),
             "--kubeconfig",
             kubeconfig,
             "--node-name",
@@ -43,6 +51,7 @@ impl Place {
             server,
             pods,
             daemon,
+            run,
         };
         place.reached(1.0).await;
         place
@@ -56,6 +65,16 @@ impl Place {
             })
             .await
             .unwrap();
+    }
+
+    /// Path of the control socket.
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.run.path().join(SOCKET)
+    }
+
+    /// What `shufflectl` answers as JSON; it must succeed.
+    pub(crate) async fn json(&self, args: &[&str]) -> Value {
+        ctl::json(&self.socket(), args).await.unwrap()
     }
 
     /// The Pod of an executor that mounts the daemon's root at `/data/spark`.

@@ -77,10 +77,18 @@ impl Controlled {
     /// # Errors
     /// When it fails.
     pub async fn json(&self, args: &[&str]) -> anyhow::Result<serde_json::Value> {
-        let ran = self.ctl(&[args, &["--output", "json"]].concat()).await?;
-        anyhow::ensure!(ran.code == 0, "{args:?}: {ran:?}");
-        ran.json()
+        json(&self.socket, args).await
     }
+}
+
+/// Runs `shuffle-daemon ctl` with this socket and JSON as its answer, which must be good.
+///
+/// # Errors
+/// When it fails.
+pub async fn json(socket: &Path, args: &[&str]) -> anyhow::Result<serde_json::Value> {
+    let ran = ctl(socket, &[args, &["--output", "json"]].concat()).await?;
+    anyhow::ensure!(ran.code == 0, "{args:?}: {ran:?}");
+    ran.json()
 }
 
 /// Runs `shuffle-daemon ctl` with this socket.
