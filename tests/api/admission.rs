@@ -8,12 +8,17 @@ use serde_json::json;
 
 use super::place::{HERE, NAMESPACE, NODE, Place};
 
+const SUBPATH_TEMPLATE: &str = include_str!("../../daemonset/examples/subpath-pod-template.yaml");
+
 #[tokio::test]
 async fn an_executor_registers_by_its_pod_and_its_directories_are_translated() {
     let place = Place::new(&[]).await;
     let mut pod = place.executor("spark-a", 1, None);
-    let mount = &mut pod["spec"]["containers"][0]["volumeMounts"][0];
-    mount["subPathExpr"] = json!("$(SPARK_APPLICATION_ID)/$(SPARK_EXECUTOR_ID)");
+    let template: serde_json::Value = serde_saphyr::from_str(SUBPATH_TEMPLATE).unwrap();
+    let mounts = template["spec"]["containers"][0]["volumeMounts"].clone();
+    // Of the same name, and on the disk of this daemon.
+    assert_eq!(template["spec"]["volumes"][0]["name"], mounts[0]["name"]);
+    pod["spec"]["containers"][0]["volumeMounts"] = mounts;
     place.pods.run(pod, HERE).await.unwrap();
     let (files, _) = place.files("spark-a", 1, "spark-a/1");
     let name = files.dirs[0].rsplit('/').next().unwrap();

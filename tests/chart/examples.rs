@@ -66,6 +66,29 @@ fn settings_fit_the_chart() {
 }
 
 #[test]
+fn executors_with_directories_of_their_own_fit_the_chart() {
+    let chart = objects("shuffle", &[]);
+    let conf = settings("subpath-defaults.conf");
+    let usual = settings("spark-defaults.conf");
+    for key in ["spark.shuffle.service.port", "spark.blockManager.port"] {
+        assert_eq!(conf[key], usual[key]);
+    }
+    // The path of the mount tells whose it is, and not that of the container.
+    let volumes = |key: &&String| key.contains("volumes") || key.contains("SPARK_EXECUTOR_DIRS");
+    assert_eq!(conf.keys().find(volumes), None);
+    let pod = template(&conf["spark.kubernetes.executor.podTemplateFile"]);
+    assert_eq!(pod["spec"]["hostNetwork"], true);
+    let disk = &chart.container()["volumeMounts"][0]["mountPath"];
+    assert_eq!(&pod["spec"]["volumes"][0]["hostPath"]["path"], disk);
+    let mount = &pod["spec"]["containers"][0]["volumeMounts"][0];
+    assert_eq!(&mount["mountPath"], disk);
+    assert_eq!(
+        mount["subPathExpr"],
+        "$(SPARK_APPLICATION_ID)/$(SPARK_EXECUTOR_ID)"
+    );
+}
+
+#[test]
 fn sidecar_ends_before_the_kubelet_kills_it() {
     let conf = settings("sidecar-defaults.conf");
     let pod = template(&conf["spark.kubernetes.executor.podTemplateFile"]);
