@@ -5,7 +5,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-builtin-rules --no-print-directory
-.PHONY: help build image image-check kube demo test test-matrix test-cluster vectors bench bench-micro check fmt clippy doc deny tidy advisories fuzz clean
+.PHONY: help build image image-arm64 image-check kube demo test test-matrix test-cluster vectors bench bench-micro check fmt clippy doc deny tidy advisories fuzz clean
 
 # Python environments with Spark (460 MB each) and cargo tools: outside the tree, so that a fresh clone finds them.
 override SHUFFLE_CACHE := $(abspath $(or $(SHUFFLE_CACHE),$(HOME)/.cache/shuffle-daemon))
@@ -17,13 +17,19 @@ export SHUFFLE_VECTORS
 endif
 
 TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
-HOST := $(shell uname -m)-unknown-linux-gnu
+# What is built is for this machine's kind, or for another, which CROSS is then, too.
+ARCH := $(shell uname -m)
+CROSS := $(filter-out $(shell uname -m),$(ARCH))
+HOST := $(ARCH)-unknown-linux-gnu
 VERSION := $(shell sed -nE 's/^version = "(.*)"/\1/p' Cargo.toml | head -1)
 DAEMON := $(TARGET)/$(HOST)/release/shuffle-daemon
+IMAGE := $(TARGET)/shuffle-daemon$(CROSS:%=-%).tar
 LOADGEN := $(dir $(DAEMON))loadgen
 # Static, since the image has no loader; without paths of this machine. These flags reach no build script, because the
-# target is named.
+# target is named. Kernels of arm64 have pages of 4, 16 or 64 KiB: jemalloc is built for the largest.
 RELEASE := RUSTFLAGS='-C target-feature=+crt-static --remap-path-prefix=$(CURDIR)=. --remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=cargo' \
+	$(if $(filter aarch64,$(ARCH)),JEMALLOC_SYS_WITH_LG_PAGE=16) \
+	$(if $(CROSS),CARGO_TARGET_$(shell tr a-z- A-Z_ <<<$(HOST))_LINKER=$(ARCH)-linux-gnu-gcc) \
 	cargo build --locked --release --target $(HOST)
 # The tests run what is shipped, and do not build it again.
 TEST := SHUFFLE_DAEMON=$(DAEMON) cargo test --workspace --no-fail-fast
@@ -43,21 +49,24 @@ help: ## List the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
 build: ## Build the daemon, one static program, below target/
-	@.ci/need rust cc
+	@.ci/need rust cc $(CROSS)
 	$(RELEASE) --package shuffle-daemon
 
 image: build ## Make the image without a container daemon: target/shuffle-daemon.tar
 	@.ci/need python
-	python3 daemonset/image/build.py $(DAEMON) docker.io/library/shuffle-daemon:$(VERSION) $(TARGET)/shuffle-daemon.tar
-	@bytes=$$(stat --format=%s $(TARGET)/shuffle-daemon.tar); \
+	python3 daemonset/image/build.py $(DAEMON) docker.io/library/shuffle-daemon:$(VERSION) $(IMAGE)
+	@bytes=$$(stat --format=%s $(IMAGE)); \
 	[[ $$bytes -le $(IMAGE_BYTES_MAX) ]] || { echo "the image has $$bytes bytes, more than $(IMAGE_BYTES_MAX)" >&2; exit 1; }
+
+image-arm64: ## The same for arm64, on any machine: target/shuffle-daemon-aarch64.tar
+	$(MAKE) image ARCH=aarch64
 
 # The copy has another path and another time; what is built of it must not show that.
 image-check: image ## Make the image again from a copy of the tree, and compare the bytes
 	copy=$$(mktemp -d); trap 'rm -rf "$$copy"' EXIT; \
 	git ls-files -z | xargs -0 cp --parents --target-directory="$$copy"; \
 	CARGO_TARGET_DIR=$$copy/target $(MAKE) --directory="$$copy" image; \
-	cmp $(TARGET)/shuffle-daemon.tar "$$copy/target/shuffle-daemon.tar"; \
+	cmp $(IMAGE) "$$copy/target/$(notdir $(IMAGE))"; \
 	echo 'the same bytes twice'
 
 kube: ## Build etcd, Kubernetes and Helm from Go modules, once (7 to 14 minutes), into the cache
