@@ -71,7 +71,7 @@ impl Daemon {
         let config = Config::from_args(arguments)?;
         let control = runtime::control()?;
         let app = control.block_on(App::build(config, metrics::install()?))?;
-        let (addr, _) = app.addresses()?;
+        let addr = app.addresses()?.listen;
         let stop = Stop::default();
         let stopped = stop.clone();
         let thread = std::thread::spawn(move || control.block_on(app.run(stopped)));
