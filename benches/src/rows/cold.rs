@@ -49,7 +49,7 @@ pub(super) async fn run(bench: &mut Bench, flood: bool) -> Result<Outcome> {
         hot.measure(
             &server.target,
             Window {
-                measured: Duration::from_secs(2),
+                measured: Duration::from_millis(1_500),
                 ..window
             },
         )
