@@ -5,7 +5,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-builtin-rules --no-print-directory
-.PHONY: help build image image-arm64 image-check kube demo test test-matrix test-cluster vectors bench bench-micro check fmt clippy doc deny tidy advisories fuzz clean
+.PHONY: help build image image-arm64 image-check kube demo test test-matrix test-cluster vectors syscalls bench bench-micro check fmt clippy doc deny tidy advisories fuzz clean
 
 # Python environments with Spark (460 MB each) and cargo tools: outside the tree, so that a fresh clone finds them.
 override SHUFFLE_CACHE := $(abspath $(or $(SHUFFLE_CACHE),$(HOME)/.cache/shuffle-daemon))
@@ -96,6 +96,10 @@ test-cluster: image ## Run Spark on a real Kubernetes node with the chart (root,
 vectors: build ## Check the golden vectors alone; SHUFFLE_VECTORS=DIR takes others
 	$(TEST) --test wire -- vectors::
 	$(TEST) --test e2e -- --nocapture transcripts:: invalid_messages
+
+syscalls: build ## Compare the system calls of the daemon in tests with its own list (strace)
+	@.ci/need rust cc
+	.ci/syscalls $(DAEMON) cargo test --package e2e --test e2e --no-fail-fast -- --skip hostile --skip limits
 
 bench: build ## Measure beside Spark's Java service (15 minutes); writes benches/RESULTS.md
 	@.ci/need java python

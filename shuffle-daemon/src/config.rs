@@ -18,6 +18,8 @@ use std::time::Duration;
 
 use clap::Parser;
 
+use crate::sandbox::capabilities;
+
 pub use limits::Limits;
 
 /// How log lines look.
@@ -97,6 +99,19 @@ pub struct ControlTcp {
     pub key: PathBuf,
     /// Authorities of clients' certificates.
     pub client_ca: PathBuf,
+}
+
+/// Whether the process is shut in before it serves.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum UseSandbox {
+    /// As far as the kernel can; what it cannot is logged.
+    #[default]
+    Auto,
+    /// Or not at all: the daemon does not start.
+    Require,
+    /// Not.
+    Off,
 }
 
 /// How long to stay when the executor beside has gone.
@@ -204,6 +219,10 @@ pub struct Config {
     pub keep_rdd_blocks: bool,
     /// Look of the log.
     pub log_format: LogFormat,
+    /// Whether the process is shut in.
+    pub sandbox: UseSandbox,
+    /// Capabilities that it keeps.
+    pub keep_capabilities: capabilities::Keep,
     /// Filter of the log, as of `tracing_subscriber::EnvFilter`.
     pub log: String,
     /// Settings given that this service has no use for, to be said once.
@@ -236,20 +255,7 @@ impl Config {
     fn from_flags(flags: cli::Flags) -> Result<Self, Error> {
         let file = flags.config.as_deref().map(file::File::read);
         let file = file.transpose()?.unwrap_or_default();
-        let mut spark = spark::Settings::default();
-        if let Some(path) = flags
-            .properties_file
-            .as_ref()
-            .or(file.properties_file.as_ref())
-        {
-            spark.read_properties(path)?;
-        }
-        for (key, value) in &file.spark {
-            spark.set(key, value)?;
-        }
-        for pair in &flags.conf {
-            spark.set_pair(pair)?;
-        }
+        let spark = spark_settings(&flags, &file)?;
         let mut limits = Limits::default();
         for (key, value) in &file.limits {
             limits.set("limits", key, value)?;
@@ -295,6 +301,13 @@ impl Config {
             limits,
             kubernetes,
             sidecar: kubernetes::sidecar(&flags.kubernetes, &file.kubernetes)?,
+            sandbox: flags.sandbox.or(file.sandbox).unwrap_or_default(),
+            keep_capabilities: flags
+                .keep_capabilities
+                .or(file.keep_capabilities)
+                .map(|names| keep_capabilities(&names))
+                .transpose()?
+                .unwrap_or_default(),
             keep_rdd_blocks: spark.flag("spark.shuffle.service.fetch.rdd.enabled", false)?,
             log_format: flags
                 .log_format
@@ -309,6 +322,30 @@ impl Config {
 /// Beside Spark's 7337.
 const METRICS_PORT: u16 = 7338;
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// The properties file first, then the TOML file, then `--conf`.
+fn spark_settings(flags: &cli::Flags, file: &file::File) -> Result<spark::Settings, Error> {
+    let mut spark = spark::Settings::default();
+    let properties = flags.properties_file.as_ref();
+    if let Some(path) = properties.or(file.properties_file.as_ref()) {
+        spark.read_properties(path)?;
+    }
+    for (key, value) in &file.spark {
+        spark.set(key, value)?;
+    }
+    for pair in &flags.conf {
+        spark.set_pair(pair)?;
+    }
+    Ok(spark)
+}
+
+fn keep_capabilities(names: &str) -> Result<capabilities::Keep, Error> {
+    names.parse().map_err(|reason| Error::Value {
+        key: "--keep-capabilities".into(),
+        value: names.to_owned(),
+        allowed: format!("names of capabilities, separated by commas ({reason})"),
+    })
+}
 
 fn first_non_empty<const N: usize>(lists: [Vec<PathBuf>; N]) -> Option<Vec<PathBuf>> {
     lists.into_iter().find(|list| !list.is_empty())

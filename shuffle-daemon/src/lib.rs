@@ -39,6 +39,7 @@ pub mod net;
 pub mod prepare;
 pub mod registry;
 pub mod runtime;
+pub mod sandbox;
 pub mod sidecar;
 pub mod streams;
 pub mod telemetry;

@@ -49,6 +49,7 @@ macro_rules! handles {
             describe_counter(APP_BYTES, Unit::Bytes, "Bytes of blocks handed out, by application.");
             describe_counter(API_REQUESTS, Unit::Count, "Requests to the API server beside the watch, by kind (get, list, event, version).");
             describe_counter(REGISTRATIONS_VERIFIED, Unit::Count, "Registrations taken unverified that their Pod was asked about later, by verdict (confirmed, refused).");
+            describe_gauge(SANDBOX, Unit::Count, "1 where the process is confined fully, else 0, by part (capabilities, no_new_privs, files, calls).");
             describe_counter(CLEANUPS, Unit::Count, "Directories and applications removed by clean-up, by reason (driver_over, idle, requested, orphan, leftovers).");
             describe_counter(FAILURES, Unit::Count, "Requests that failed, by kind and by who is at fault (peer, node, bug).");
         }
@@ -150,6 +151,7 @@ handles! {
 
 const API_REQUESTS: &str = "shuffle_kubernetes_api_requests_total";
 const REGISTRATIONS_VERIFIED: &str = "shuffle_registrations_verified_total";
+const SANDBOX: &str = "shuffle_sandbox";
 const CLEANUPS: &str = "shuffle_cleanups_total";
 
 /// Requests to the API server of a kind. Not for hot paths.
@@ -160,6 +162,11 @@ pub fn api_requests(kind: &'static str) -> Counter {
 /// Registrations taken unverified that were judged, by verdict. Not for hot paths.
 pub fn registrations_verified(verdict: &'static str) -> Counter {
     counter!(REGISTRATIONS_VERIFIED, "verdict" => verdict)
+}
+
+/// Whether a part of the sandbox holds. Not for hot paths.
+pub fn sandbox(part: &'static str) -> Gauge {
+    gauge!(SANDBOX, "part" => part)
 }
 
 /// Removals for a reason. Not for hot paths.

@@ -16,6 +16,7 @@ mod hostile;
 mod limits;
 mod registration;
 mod requests;
+mod sandbox;
 mod shutdown;
 mod sidecar;
 mod transcripts;

@@ -168,6 +168,17 @@ impl Daemon {
         Ok(kib << 10)
     }
 
+    /// What /proc says of each thread.
+    ///
+    /// # Errors
+    /// When the process is gone.
+    pub fn threads(&self) -> anyhow::Result<Vec<String>> {
+        let pid = self.child.id().context("the daemon has ended")?;
+        std::fs::read_dir(format!("/proc/{pid}/task"))?
+            .map(|thread| Ok(std::fs::read_to_string(thread?.path().join("status"))?))
+            .collect()
+    }
+
     /// Whether the process still runs.
     ///
     /// # Errors

@@ -53,10 +53,11 @@ const RULES: &[Rule] = &[
             "shuffle-daemon/src/prepare",
             "shuffle-daemon/src/registry/store",
             "shuffle-daemon/src/tls",
+            "shuffle-daemon/src/sandbox",
         ],
         absent: &["std::fs"],
         allowed: &[],
-        reason: "beside disk only settings, the state directory, certificates and the control socket are files of ours",
+        reason: "beside disk only settings, the state directory, certificates, the control socket and what the sandbox names are files of ours",
     },
     Rule {
         within: &["shuffle-daemon/src/net/egress"],

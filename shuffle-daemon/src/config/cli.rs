@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Parser;
 
-use super::LogFormat;
+use super::{LogFormat, UseSandbox};
 
 /// External shuffle service for Apache Spark: serves the shuffle files that executors leave
 /// on this node, so that executors can be released without recomputing anything.
@@ -50,8 +50,8 @@ pub(super) struct Flags {
     pub(super) properties_file: Option<PathBuf>,
 
     /// A TOML file with these flags by name (listen, metrics_listen, root, state_dir,
-    /// properties_file, control, control_listen and the others of the control plane, drain_timeout, log,
-    /// log_format) and tables [spark], [limits] and [kubernetes] (the flags below by name).
+    /// properties_file, control, control_listen and the others of the control plane, sandbox,
+    /// keep_capabilities, drain_timeout, log, log_format) and tables [spark], [limits] and [kubernetes] (the flags below by name).
     #[arg(long, value_name = "FILE", env = "SHUFFLE_DAEMON_CONFIG")]
     pub(super) config: Option<PathBuf>,
 
@@ -64,6 +64,16 @@ pub(super) struct Flags {
 
     #[command(flatten)]
     pub(super) kubernetes: super::kubernetes::KubernetesFlags,
+
+    /// Whether the process confines itself before it serves (Landlock, seccomp, capabilities): auto, as far as
+    /// the kernel can; require, or it does not start; off. Default: auto.
+    #[arg(long, value_name = "WHEN", env = "SHUFFLE_DAEMON_SANDBOX")]
+    pub(super) sandbox: Option<UseSandbox>,
+
+    /// Capabilities to keep, of those that the process has; all others are given up.
+    /// Default: DAC_OVERRIDE,DAC_READ_SEARCH,FOWNER.
+    #[arg(long, value_name = "NAMES", env = "SHUFFLE_DAEMON_KEEP_CAPABILITIES")]
+    pub(super) keep_capabilities: Option<String>,
 
     /// How long replies in flight may take after SIGTERM. Default: 20s.
     #[arg(long, value_name = "TIME", env = "SHUFFLE_DAEMON_DRAIN_TIMEOUT")]

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::kubernetes::FileTable;
-use super::{Error, LogFormat};
+use super::{Error, LogFormat, UseSandbox};
 
 /// The flags by name, and three tables.
 #[derive(Debug, Default, Deserialize)]
@@ -24,6 +24,8 @@ pub(super) struct File {
     pub(super) control_tls_cert: Option<PathBuf>,
     pub(super) control_tls_key: Option<PathBuf>,
     pub(super) control_client_ca: Option<PathBuf>,
+    pub(super) sandbox: Option<UseSandbox>,
+    pub(super) keep_capabilities: Option<String>,
     pub(super) drain_timeout: Option<String>,
     pub(super) log: Option<String>,
     pub(super) log_format: Option<LogFormat>,
