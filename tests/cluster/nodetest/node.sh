@@ -40,7 +40,7 @@ version = 2
     conf_dir = "/etc/cni/net.d"
 TOML
 
-# Images are imported and cannot be pulled again, so the kubelet must not collect them.
+# Images are imported and cannot be pulled again, so the kubelet must not collect them, however full the disk is.
 cat >"$NODE_DIR/kubelet.yaml" <<YAML
 apiVersion: kubelet.config.k8s.io/v1beta1
 kind: KubeletConfiguration
@@ -57,7 +57,7 @@ failSwapOn: false
 clusterDomain: cluster.local
 resolvConf: /etc/resolv.conf
 makeIPTablesUtilChains: false
-evictionHard: {memory.available: 100Mi, nodefs.available: 1%, nodefs.inodesFree: 1%, imagefs.available: 1%}
+evictionHard: {memory.available: 100Mi, nodefs.available: 0%, nodefs.inodesFree: 0%, imagefs.available: 0%}
 imageGCHighThresholdPercent: 100
 imageGCLowThresholdPercent: 99
 nodeStatusUpdateFrequency: 2s
