@@ -27,7 +27,9 @@ IMAGE := $(TARGET)/shuffle-daemon$(CROSS:%=-%).tar
 LOADGEN := $(dir $(DAEMON))loadgen
 # Static, since the image has no loader; without paths of this machine. These flags reach no build script, because the
 # target is named. Kernels of arm64 have pages of 4, 16 or 64 KiB: jemalloc is built for the largest.
-RELEASE := RUSTFLAGS='-C target-feature=+crt-static --remap-path-prefix=$(CURDIR)=. --remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=cargo' \
+# Packed relocations, a megabyte less in memory, need a C library that knows them.
+PACKED := $(shell getconf GNU_LIBC_VERSION | awk '$$2 >= 2.36 { print "-C link-arg=-Wl,-z,pack-relative-relocs" }')
+RELEASE := RUSTFLAGS='-C target-feature=+crt-static $(PACKED) --remap-path-prefix=$(CURDIR)=. --remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=cargo' \
 	$(if $(filter aarch64,$(ARCH)),JEMALLOC_SYS_WITH_LG_PAGE=16) \
 	$(if $(CROSS),CARGO_TARGET_$(shell tr a-z- A-Z_ <<<$(HOST))_LINKER=$(ARCH)-linux-gnu-gcc) \
 	cargo build --locked --release --target $(HOST)

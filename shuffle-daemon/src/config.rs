@@ -223,7 +223,7 @@ pub struct Config {
     pub sandbox: UseSandbox,
     /// Capabilities that it keeps.
     pub keep_capabilities: capabilities::Keep,
-    /// Filter of the log, as of `tracing_subscriber::EnvFilter`.
+    /// Filter of the log, as of `tracing_subscriber::filter::Targets`.
     pub log: String,
     /// Settings given that this service has no use for, to be said once.
     pub ignored: Vec<String>,

@@ -310,9 +310,8 @@ impl Registry {
             app
         });
         app.touch();
-        let id: Box<str> = registration.executor.as_str().into();
         let executor = Arc::new(Executor::new(Arc::clone(&app), number, registration, dirs));
-        let old = app.insert(id, executor);
+        let old = app.insert(executor);
         match old {
             Some(old) => old.retire(),
             None => {

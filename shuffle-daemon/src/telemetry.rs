@@ -2,8 +2,10 @@
 
 use std::io::IsTerminal;
 
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::ParseError;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::{ParseError, Targets};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::config::LogFormat;
 
@@ -12,9 +14,9 @@ use crate::config::LogFormat;
 /// # Errors
 /// When the filter does not parse.
 pub fn start(filter: &str, format: LogFormat) -> Result<(), ParseError> {
-    let filter = EnvFilter::builder().parse(filter)?;
+    let filter: Targets = filter.parse()?;
     let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+        .with_max_level(LevelFilter::TRACE)
         .with_writer(std::io::stderr);
     let text = match format {
         LogFormat::Text => true,
@@ -26,6 +28,8 @@ pub fn start(filter: &str, format: LogFormat) -> Result<(), ParseError> {
         builder
             .with_ansi(std::io::stderr().is_terminal())
             .with_target(false)
+            .finish()
+            .with(filter)
             .try_init()
     } else {
         builder
@@ -33,6 +37,8 @@ pub fn start(filter: &str, format: LogFormat) -> Result<(), ParseError> {
             .flatten_event(true)
             .with_current_span(true)
             .with_span_list(false)
+            .finish()
+            .with(filter)
             .try_init()
     };
     Ok(())

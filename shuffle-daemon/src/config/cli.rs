@@ -79,7 +79,7 @@ pub(super) struct Flags {
     #[arg(long, value_name = "TIME", env = "SHUFFLE_DAEMON_DRAIN_TIMEOUT")]
     pub(super) drain_timeout: Option<String>,
 
-    /// What to log: error, warn, info, debug, trace, also by module
+    /// What to log: off, error, warn, info, debug, also by module
     /// (info,shuffle_daemon::net=debug). Default: info.
     #[arg(long, value_name = "FILTER", env = "SHUFFLE_DAEMON_LOG")]
     pub(super) log: Option<String>,

@@ -2,10 +2,14 @@
 //!
 //! Changed by the registry's writer only; readers get owned values.
 
-use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::mem;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
+
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
 
 use super::{Executor, Served};
 use crate::metrics::AppMetrics;
@@ -14,10 +18,12 @@ use crate::metrics::AppMetrics;
 #[derive(Debug)]
 pub struct App {
     id: Arc<str>,
-    executors: RwLock<HashMap<Box<str>, Arc<Executor>>>,
+    /// By the id that each holds: no second copy of it.
+    executors: RwLock<HashTable<Arc<Executor>>>,
+    hasher: RandomState,
     metrics: AppMetrics,
     served: Served,
-    shuffle_manager: OnceLock<Arc<str>>,
+    shuffle_manager: OnceLock<Box<str>>,
     /// Seconds from the start of the registry to the last registration or fetch.
     active: AtomicU64,
     started: Instant,
@@ -36,17 +42,28 @@ impl App {
             served: Served::default(),
             id,
             executors: RwLock::default(),
+            hasher: RandomState::new(),
             shuffle_manager: OnceLock::new(),
             active: AtomicU64::new(0),
             started,
         }
     }
 
-    pub(super) fn insert(&self, id: Box<str>, executor: Arc<Executor>) -> Option<Arc<Executor>> {
-        self.executors
+    /// The executor of the same id that was there before.
+    pub(super) fn insert(&self, executor: Arc<Executor>) -> Option<Arc<Executor>> {
+        let mut executors = self
+            .executors
             .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(id, executor)
+            .unwrap_or_else(PoisonError::into_inner);
+        let hash = |executor: &Arc<Executor>| self.hasher.hash_one(executor.id());
+        let same = |other: &Arc<Executor>| other.id() == executor.id();
+        match executors.entry(hash(&executor), same, hash) {
+            Entry::Occupied(mut old) => Some(mem::replace(old.get_mut(), executor)),
+            Entry::Vacant(vacant) => {
+                vacant.insert(executor);
+                None
+            }
+        }
     }
 
     /// The executor, if it was there, and how many are left.
@@ -55,7 +72,9 @@ impl App {
             .executors
             .write()
             .unwrap_or_else(PoisonError::into_inner);
-        (executors.remove(id), executors.len())
+        let found = executors.find_entry(self.hasher.hash_one(id), |executor| executor.id() == id);
+        let removed = found.ok().map(|entry| entry.remove().0);
+        (removed, executors.len())
     }
 
     /// How many executors are registered.
@@ -72,18 +91,18 @@ impl App {
         self.executors
             .read()
             .unwrap_or_else(PoisonError::into_inner)
-            .get(id)
+            .find(self.hasher.hash_one(id), |executor| executor.id() == id)
             .cloned()
     }
 
-    /// The text, shared if it is the application's usual one.
-    pub(super) fn shuffle_manager(&self, text: &str) -> Arc<str> {
-        let usual = self.shuffle_manager.get_or_init(|| text.into());
-        if **usual == *text {
-            Arc::clone(usual)
-        } else {
-            text.into()
-        }
+    /// Whether this is the shuffle manager of the application's first executor, which most share.
+    pub(super) fn usual_shuffle_manager(&self, text: &str) -> bool {
+        **self.shuffle_manager.get_or_init(|| text.into()) == *text
+    }
+
+    /// The shuffle manager of its first executor.
+    pub(super) fn shuffle_manager(&self) -> &str {
+        self.shuffle_manager.get().map_or("", |text| text)
     }
 
     /// Notes that something was fetched or registered.
@@ -106,7 +125,7 @@ impl App {
             .executors
             .read()
             .unwrap_or_else(PoisonError::into_inner);
-        executors.values().cloned().collect()
+        executors.iter().cloned().collect()
     }
 
     /// What was handed out.

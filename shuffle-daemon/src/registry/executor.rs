@@ -17,12 +17,18 @@ pub struct Executor {
     number: u64,
     dirs: Box<[LocalDir]>,
     sub_dirs: i32,
-    /// Shared with the application's other executors, which have the same.
-    shuffle_manager: Arc<str>,
-    pod: Option<Box<PodRef>>,
-    unverified: Option<IpAddr>,
     retired: AtomicBool,
+    rest: Option<Box<Rest>>,
     served: Served,
+}
+
+/// What most executors of a node without Kubernetes have none of: there may be 100,000 of them.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Rest {
+    /// None: the application's usual one.
+    shuffle_manager: Option<Box<str>>,
+    pod: Option<PodRef>,
+    unverified: Option<IpAddr>,
 }
 
 impl Executor {
@@ -32,16 +38,19 @@ impl Executor {
         registration: Registration,
         dirs: Vec<LocalDir>,
     ) -> Self {
-        let shuffle_manager = app.shuffle_manager(&registration.shuffle_manager);
+        let usual = app.usual_shuffle_manager(&registration.shuffle_manager);
+        let rest = Rest {
+            shuffle_manager: (!usual).then(|| registration.shuffle_manager.into()),
+            pod: registration.pod,
+            unverified: registration.unverified,
+        };
         Self {
             app,
             id: registration.executor.into(),
             number,
             dirs: dirs.into(),
             sub_dirs: registration.sub_dirs,
-            shuffle_manager,
-            pod: registration.pod.map(Box::new),
-            unverified: registration.unverified,
+            rest: (rest != Rest::default()).then(|| Box::new(rest)),
             retired: AtomicBool::new(false),
             served: Served::default(),
         }
@@ -74,13 +83,21 @@ impl Executor {
     /// The Pod that the executor runs or ran in, if Kubernetes confirmed it.
     #[must_use]
     pub fn pod(&self) -> Option<&PodRef> {
-        self.pod.as_deref()
+        self.rest.as_ref()?.pod.as_ref()
     }
 
     /// Where the registration came from, if it was taken while the API server could not be asked.
     #[must_use]
     pub fn unverified(&self) -> Option<IpAddr> {
-        self.unverified
+        self.rest.as_ref()?.unverified
+    }
+
+    fn shuffle_manager(&self) -> &str {
+        let own = self
+            .rest
+            .as_ref()
+            .and_then(|rest| rest.shuffle_manager.as_deref());
+        own.unwrap_or_else(|| self.app.shuffle_manager())
     }
 
     /// False once a newer registration has replaced this one.
@@ -120,7 +137,7 @@ impl Executor {
     /// What would register this executor anew.
     #[must_use]
     pub fn registration(&self, roots: &Roots) -> Registration {
-        let registered = |dir: &LocalDir| dir.registered.to_string();
+        let registered = |dir: &LocalDir| dir.registered().to_owned();
         let host_dirs: Vec<_> = self
             .dirs
             .iter()
@@ -135,10 +152,10 @@ impl Executor {
             executor: self.id.to_string(),
             local_dirs: self.dirs.iter().map(registered).collect(),
             sub_dirs: self.sub_dirs,
-            shuffle_manager: self.shuffle_manager.to_string(),
+            shuffle_manager: self.shuffle_manager().to_owned(),
             host_dirs: if same { Vec::new() } else { host_dirs },
-            pod: self.pod.as_deref().cloned(),
-            unverified: self.unverified,
+            pod: self.pod().cloned(),
+            unverified: self.unverified(),
         }
     }
 }
@@ -181,7 +198,7 @@ impl FilePath<'_> {
     pub fn shown(&self, name: &str) -> String {
         format!(
             "{}/{}/{name}",
-            self.dir.registered.trim_end_matches('/'),
+            self.dir.registered().trim_end_matches('/'),
             self.sub_dir
         )
     }
@@ -190,29 +207,36 @@ impl FilePath<'_> {
 /// One local directory: as registered, and where it lies here.
 #[derive(Debug, Clone)]
 pub struct LocalDir {
-    registered: Box<str>,
+    /// As registered; after it the path below the root, where that is not the end of it.
+    text: Box<str>,
+    registered_len: u32,
+    relative_at: u32,
     root: u16,
-    /// The path below the root: the end of `registered` from here on, unless `other` holds it.
-    suffix_at: u32,
-    other: Option<Box<str>>,
 }
 
 impl LocalDir {
     pub(super) fn new(registered: &str, location: Location) -> Self {
-        let suffix_at = registered.len() - location.relative.len().min(registered.len());
-        let is_suffix = registered.get(suffix_at..) == Some(&*location.relative);
+        let relative = &*location.relative;
+        let text = if registered.ends_with(relative) {
+            registered.into()
+        } else {
+            format!("{registered}{relative}").into_boxed_str()
+        };
+        let at = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);
         Self {
-            registered: registered.into(),
+            registered_len: at(registered.len()),
+            relative_at: at(text.len() - relative.len()),
             root: location.root,
-            suffix_at: u32::try_from(suffix_at).unwrap_or(0),
-            other: (!is_suffix).then_some(location.relative),
+            text,
         }
     }
 
     /// As the executor gave it.
     #[must_use]
     pub fn registered(&self) -> &str {
-        &self.registered
+        self.text
+            .get(..self.registered_len as usize)
+            .unwrap_or_default()
     }
 
     /// The root it lies below.
@@ -231,13 +255,9 @@ impl LocalDir {
     /// Path below the root, "" for the root itself.
     #[must_use]
     pub fn relative(&self) -> &str {
-        match &self.other {
-            Some(other) => other,
-            None => self
-                .registered
-                .get(self.suffix_at as usize..)
-                .unwrap_or_default(),
-        }
+        self.text
+            .get(self.relative_at as usize..)
+            .unwrap_or_default()
     }
 }
 
@@ -255,8 +275,8 @@ mod tests {
             },
         );
         assert_eq!(
-            (plain.relative(), plain.registered(), plain.other.is_none()),
-            ("a/b", "/data/a/b", true)
+            (plain.relative(), plain.registered(), &*plain.text),
+            ("a/b", "/data/a/b", "/data/a/b")
         );
         let odd = LocalDir::new(
             "/data//a/./b/",
