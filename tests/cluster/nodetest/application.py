@@ -66,6 +66,8 @@ class Example:
 
 #: The daemon on each node, and how the examples use it.
 NODE_SERVICE = Example("spark-defaults.conf", "executor-pod-template.yaml")
+#: The same, where no executor sees another's directory.
+OWN_DIRECTORIES = Example("subpath-defaults.conf", "subpath-pod-template.yaml")
 #: The daemon in each executor's Pod.
 SIDECAR = Example("sidecar-defaults.conf", "sidecar-pod-template.yaml")
 

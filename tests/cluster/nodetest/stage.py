@@ -117,6 +117,10 @@ class Stage:
         """The Pods of a release."""
         return self.pods(f"app.kubernetes.io/instance={release}")
 
+    def daemon_pod(self, node: int = 1) -> dict[str, Any]:
+        """The Pod of the release `shuffle` on a node."""
+        return next(pod for pod in self.daemon_pods() if pod["spec"]["nodeName"] == f"node{node}")
+
     def wait_for_daemon(self, nodes: int, other_than: str = "", release: str = "shuffle") -> None:
         """Waits until as many Pods of the release are ready, none of them with this UID."""
 

@@ -1,5 +1,7 @@
 """Executors come, all go, and come again; nothing is computed twice, and in the end nothing is left."""
 
+import json
+
 from sparktest import versions
 
 from .. import images
@@ -21,6 +23,9 @@ def allocation_cluster_mode(stage: Stage) -> None:
     shuffle.read_again(stage, application, first)
     served = stage.metric("shuffle_block_transfer_blocks_total") - before
     stage.claims.equal("the daemon counts these blocks", served, shuffle.BLOCKS)
+    pod = stage.daemon_pod()["metadata"]["name"]
+    apps = json.loads(stage.kubectl("exec", pod, "--", "shufflectl", "apps", "--output", "json"))
+    stage.claims.equal("shufflectl in the daemon's Pod knows it", [app["app"] for app in apps], [application.id])
     application.stop()
     shuffle.check_clean(stage, application)
     stage.claims.equal("nothing at all is on the disk", stage.entries(), [])

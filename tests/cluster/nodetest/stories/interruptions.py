@@ -1,7 +1,6 @@
 """What happens to the daemon, the kubelet and the API server in the middle of a job."""
 
 import time
-from typing import Any
 
 from sparktest.waiting import wait_for
 
@@ -21,7 +20,7 @@ def daemon_killed(stage: Stage) -> None:
     _kill_daemon(stage)
     shuffle.read_again(stage, application, first)
     reading = application.begin("read", label="third read", pause_s=1.5)
-    stage.kubectl("delete", "pod", _daemon_of_node1(stage)["metadata"]["name"])
+    stage.kubectl("delete", "pod", stage.daemon_pod()["metadata"]["name"])
     stage.claims.equal("a read goes on over a restart", application.result(reading), first)
     stage.wait_for_daemon(2)
     application.stop()
@@ -34,18 +33,14 @@ def daemon_killed(stage: Stage) -> None:
 
 def _kill_daemon(stage: Stage) -> None:
     """Ends the process of node1 without a word; the kubelet starts it again."""
-    container = _daemon_of_node1(stage)["status"]["containerStatuses"][0]["containerID"].removeprefix("containerd://")
+    container = stage.daemon_pod()["status"]["containerStatuses"][0]["containerID"].removeprefix("containerd://")
     stage.machine.on(1, "ctr", "-n", "k8s.io", "tasks", "kill", "--signal=SIGKILL", container)
 
     def again() -> bool:
-        status = _daemon_of_node1(stage)["status"]["containerStatuses"][0]
+        status = stage.daemon_pod()["status"]["containerStatuses"][0]
         return bool(status["ready"]) and int(status["restartCount"]) == 1
 
     wait_for(again, _RESTART_LIMIT_S, "the daemon to be started again")
-
-
-def _daemon_of_node1(stage: Stage) -> dict[str, Any]:
-    return next(pod for pod in stage.daemon_pods() if pod["spec"]["nodeName"] == "node1")
 
 
 def kubelet_restart(stage: Stage) -> None:
