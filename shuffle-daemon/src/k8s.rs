@@ -16,6 +16,7 @@
 pub mod admission;
 pub mod api;
 pub mod discovery;
+pub mod driver;
 pub mod events;
 pub mod mounts;
 pub mod pod;

@@ -18,7 +18,7 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant, SystemTime};
 
 use dashmap::DashMap;
 
@@ -65,6 +65,8 @@ pub struct PodRef {
     pub driver_name: String,
     /// UID of the driver's Pod.
     pub driver_uid: String,
+    /// How long the application may be idle if its driver is no Pod, as the Pod's annotation said.
+    pub outside_driver_ttl: Option<Duration>,
 }
 
 /// Why a registration is refused. The text is the RPC failure.
@@ -285,7 +287,7 @@ impl Registry {
         let mut refused = 0usize;
         for registration in loaded {
             match self.check(&registration) {
-                Ok(dirs) => self.publish(registration, dirs),
+                Ok(dirs) => self.publish(registration, dirs, None),
                 Err(error) => {
                     refused += 1;
                     tracing::warn!(app = registration.app, executor = registration.executor, %error, "registration in the store is not served");
@@ -301,7 +303,7 @@ impl Registry {
 
     /// Makes a checked registration visible; it replaces an older one of the same executor.
     /// Only the writer calls this, and [`Self::start`] before there is one.
-    fn publish(&self, registration: Registration, dirs: Vec<LocalDir>) {
+    fn publish(&self, registration: Registration, dirs: Vec<LocalDir>, came: Option<SystemTime>) {
         let number = self.next_number.fetch_add(1, Ordering::Relaxed);
         let app = self.app(&registration.app).unwrap_or_else(|| {
             let id: Arc<str> = registration.app.as_str().into();
@@ -310,8 +312,8 @@ impl Registry {
             app
         });
         app.touch();
-        let executor = Arc::new(Executor::new(Arc::clone(&app), number, registration, dirs));
-        let old = app.insert(executor);
+        let executor = Executor::new(Arc::clone(&app), number, registration, dirs, came);
+        let old = app.insert(Arc::new(executor));
         match old {
             Some(old) => old.retire(),
             None => {
@@ -324,7 +326,9 @@ impl Registry {
     /// Makes a change visible. Only the writer calls this.
     fn make(&self, change: Change, dirs: Vec<LocalDir>) {
         match change {
-            Change::Put(registration) => self.publish(registration, dirs),
+            Change::Put(registration) => {
+                self.publish(registration, dirs, Some(SystemTime::now()));
+            }
             Change::RemoveExecutor { app, executor } => self.unpublish(&app, &executor),
             Change::RemoveApp { app } => {
                 for executor in self

@@ -123,8 +123,7 @@ pub(super) async fn kubernetes(
     let verifier = Verifier::new(
         Arc::clone(registry),
         writer.handle(),
-        pods.clone(),
-        reach.clone(),
+        (pods.clone(), reach.clone(), api.clone()),
         events,
     );
     let keeper = options.cleanup.then(|| {

@@ -8,18 +8,18 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use super::look::{Look, Step};
 use super::plan::Plan;
-use super::policy::{AppView, Ask, Decision, ExecutorView, Policy, Removal, Settings, View};
+use super::policy::{AppView, Ask, ExecutorView, Policy, Removal, Settings, View};
 use super::remove::{Outcome, Remover};
 use super::scan::{self, Entry};
 use crate::config;
-use crate::k8s::api::{ApiServer, Driver};
-use crate::k8s::discovery;
-use crate::k8s::pod::Owner;
+use crate::k8s::api::ApiServer;
+use crate::k8s::driver::Driver;
 use crate::k8s::pod_table::{Pods, Reader};
 use crate::k8s::watch::Reach;
 use crate::metrics;
-use crate::registry::{Executor, Handle, Registry};
+use crate::registry::{Executor, Handle, Registration, Registry};
 
 /// Between two looks.
 const EVERY: Duration = Duration::from_secs(5);
@@ -62,7 +62,7 @@ impl Keeper {
             pods,
             reach,
             api,
-            policy: Policy::new(settings),
+            policy: Policy::new(settings, &config.node),
             dry_run: config.dry_run,
             said: HashSet::new(),
             began: Instant::now(),
@@ -78,10 +78,13 @@ impl Keeper {
 
     /// Runs for ever.
     pub async fn run(mut self) {
-        let mut every = tokio::time::interval(EVERY);
+        let first = tokio::time::Instant::now() + self.policy.first_look(EVERY);
+        let mut every = tokio::time::interval_at(first, EVERY);
         every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
-            every.tick().await;
+            if !self.policy.take_news() {
+                every.tick().await;
+            }
             self.look().await;
         }
     }
@@ -93,72 +96,80 @@ impl Keeper {
             return;
         }
         let entries = self.scan(&pods).await;
-        let first = self.decide(&pods, &entries);
-        self.plan.publish(first.removals.clone());
-        self.ask(first.asks).await;
-        self.discover(&entries, &pods, &first.living).await;
-        if first.removals.is_empty() {
-            return;
-        }
-        if self.dry_run {
-            self.say_once(first.removals);
-            return;
-        }
-        // What is to be deleted must still be so by a list that no cache and no lost event can spoil.
-        let now = match self.api.pods_now().await {
-            Ok(pods) => Pods::complete(pods),
-            Err(error) => {
-                tracing::warn!(%error, "nothing is removed: it could not be confirmed");
-                return;
-            }
-        };
-        let second = self.decide(&now, &entries);
-        self.ask(second.asks).await;
-        let confirmed: HashSet<_> = second.removals.into_iter().collect();
-        for removal in first.removals {
-            if confirmed.contains(&removal) {
-                self.say(&removal, "removing");
-                self.remove(removal).await;
+        let mut look = self.decide(&pods, &entries, Look::begin);
+        self.plan.publish(look.found().to_vec());
+        self.said.retain(|removal| look.found().contains(removal));
+        while let Some(step) = look.next_step() {
+            match step {
+                Step::Ask(ask) => self.ask(&ask).await,
+                Step::Register(registration) => self.discovered(registration).await,
+                Step::Confirm => match self.api.pods_now().await {
+                    Ok(pods) => {
+                        let now = Pods::complete(pods);
+                        self.decide(&now, &entries, |policy, view| look.confirm(policy, view));
+                    }
+                    Err(error) => {
+                        tracing::warn!(%error, "nothing is removed: it could not be confirmed");
+                        return;
+                    }
+                },
+                Step::Remove(removal) if self.dry_run => {
+                    self.say_once(&removal);
+                    look.removed(&mut self.policy, removal, true);
+                }
+                Step::Remove(removal) => {
+                    self.say(&removal, "removing");
+                    let is_left = self.remove(&removal).await;
+                    look.removed(&mut self.policy, removal, is_left);
+                }
+                Step::Forget {
+                    app,
+                    executor,
+                    number,
+                } => {
+                    // A daemon that goes down forgets it after the next start.
+                    let _ = self.writer.forget(&app, &executor, number).await;
+                }
             }
         }
     }
 
-    fn say_once(&mut self, removals: Vec<Removal>) {
-        for removal in &removals {
-            if !self.said.contains(removal) {
-                self.say(removal, "would remove");
-            }
+    fn say_once(&mut self, removal: &Removal) {
+        if !self.said.contains(removal) {
+            self.say(removal, "would remove");
+            self.said.insert(removal.clone());
         }
-        self.said = removals.into_iter().collect();
     }
 
-    fn decide(&mut self, pods: &Pods, entries: &[Entry]) -> Decision {
+    fn decide<T>(
+        &mut self,
+        pods: &Pods,
+        entries: &[Entry],
+        decide: impl FnOnce(&mut Policy, &View<'_>) -> T,
+    ) -> T {
         let apps = views(&self.registry);
         let names = self.root_names();
-        self.policy.decide(&View {
+        let view = View {
             now: self.began.elapsed(),
             clock: SystemTime::now(),
             pods,
             apps: &apps,
             entries,
             roots: &names,
-        })
+        };
+        decide(&mut self.policy, &view)
     }
 
-    /// Registers executors whose directories tell whose they are.
-    async fn discover(&self, entries: &[Entry], pods: &Pods, living: &HashSet<String>) {
-        let roots = self.root_names();
-        let known = |app: &str, executor: &str| self.registry.executor(app, executor).is_some();
-        for registration in discovery::discover(entries, &roots, pods, living, known) {
-            let (app, executor) = (registration.app.clone(), registration.executor.clone());
-            match self.writer.register_if_new(registration).await {
-                Ok(()) => {
-                    metrics::executors_discovered().increment(1);
-                    tracing::info!(app, executor, "registered an executor from its directories");
-                }
-                Err(error) => {
-                    tracing::warn!(app, executor, %error, "cannot register a discovered executor");
-                }
+    /// Registers an executor whose directories tell whose they are.
+    async fn discovered(&self, registration: Registration) {
+        let (app, executor) = (registration.app.clone(), registration.executor.clone());
+        match self.writer.register_if_new(registration).await {
+            Ok(()) => {
+                metrics::executors_discovered().increment(1);
+                tracing::info!(app, executor, "registered an executor from its directories");
+            }
+            Err(error) => {
+                tracing::warn!(app, executor, %error, "cannot register a discovered executor");
             }
         }
     }
@@ -178,83 +189,43 @@ impl Keeper {
     }
 
     /// One question after the other: they are few, and their pace is the policy's.
-    async fn ask(&mut self, asks: Vec<Ask>) {
-        for ask in asks {
-            let (run, answer) = match &ask {
-                Ask::Driver {
-                    run,
-                    namespace,
-                    owner,
-                } => {
-                    let answer = self.api.driver(namespace, owner).await;
-                    (run, answer.map(|driver| (driver, namespace.clone())))
-                }
-                Ask::FindDriver { run } => (run, self.api.find_driver(&run.app).await),
-            };
-            let answer = answer
-                .inspect_err(|error| tracing::debug!(app = run.app, %error, "nothing is known of the driver"))
-                .ok();
-            if let Some((Driver::Over, _)) = &answer {
-                tracing::info!(app = run.app, "the driver is over");
+    async fn ask(&mut self, ask: &Ask) {
+        let app = &ask.run().app;
+        let answer = match ask {
+            Ask::Driver {
+                namespace, owner, ..
+            } => {
+                let answer = self.api.driver(namespace, owner).await;
+                answer.map(|driver| (driver, namespace.clone()))
             }
-            let answer = answer
-                .as_ref()
-                .map(|(driver, namespace)| (driver.clone(), namespace.as_str()));
-            self.policy.answer(run, self.began.elapsed(), answer);
+            Ask::FindDriver { exact, .. } => self.api.find_driver(app, *exact).await,
+        };
+        let answer = answer
+            .inspect_err(|error| tracing::debug!(app, %error, "nothing is known of the driver"))
+            .ok();
+        if let Some((Driver::Over | Driver::Ended(_), _)) = &answer {
+            tracing::info!(app, "the driver is over");
         }
+        let now = (self.began.elapsed(), SystemTime::now());
+        self.policy.answer(ask, now, answer);
     }
 
-    async fn remove(&mut self, removal: Removal) {
+    /// Whether any directory is left.
+    async fn remove(&self, removal: &Removal) -> bool {
         metrics::cleanup_busy().set(1.0);
         let began = Instant::now();
-        let (reason, outcome) = match removal {
-            Removal::App {
-                app,
-                executors,
-                dirs,
-                reason,
-            } => {
-                let of = app.clone();
-                let outcome = self
-                    .remover
-                    .apart(move |remover| remover.app(&of, &dirs))
-                    .await;
-                // Files first: they are found again by their registration after a restart.
-                if outcome.failed == 0 {
-                    for (executor, number) in executors {
-                        // A daemon that goes down forgets it after the next start.
-                        let _ = self.writer.forget(&app, &executor, number).await;
-                    }
-                }
-                (reason.label(), outcome)
-            }
-            Removal::Leftovers {
-                app,
-                executor,
-                number,
-                dirs,
-            } => {
-                let outcome = self
-                    .remover
-                    .apart(move |remover| remover.leftovers(&dirs))
-                    .await;
-                if outcome.failed == 0 {
-                    self.policy.tidied(&app, &executor, number);
-                }
-                ("leftovers", outcome)
-            }
+        let work = removal.clone();
+        let outcome = self.remover.apart(move |remover| match work {
+            Removal::App { app, dirs, .. } => remover.app(&app, &dirs),
+            Removal::Leftovers { dirs, .. } => remover.leftovers(&dirs),
             Removal::Orphan {
                 root,
                 relative,
                 kind,
-            } => {
-                let outcome = self
-                    .remover
-                    .apart(move |remover| remover.orphan(root, &relative, kind))
-                    .await;
-                ("orphan", outcome)
-            }
-        };
+            } => remover.orphan(root, &relative, kind),
+        });
+        let outcome = outcome.await;
+        let reason = removal.label();
         metrics::cleanups(reason).increment(1);
         metrics::cleanup_busy().set(0.0);
         let Outcome {
@@ -263,6 +234,7 @@ impl Keeper {
             failed,
         } = outcome;
         tracing::info!(reason, files, bytes, failed, took = ?began.elapsed(), "removed");
+        failed > 0
     }
 
     fn say(&self, removal: &Removal, what: &'static str) {
@@ -314,29 +286,15 @@ impl Keeper {
 /// The registry as the policy sees it.
 #[must_use]
 pub fn views(registry: &Registry) -> Vec<AppView> {
-    let view = |executor: &Arc<Executor>| ExecutorView {
-        id: executor.id().to_owned(),
-        number: executor.number(),
-        dirs: executor
-            .dirs()
-            .iter()
-            .map(|dir| (dir.root(), dir.relative().to_owned()))
-            .collect(),
-        // A discovered executor has no Pod that could tell whether it runs.
-        pod: executor
-            .pod()
-            .map(|pod| pod.uid.clone())
-            .filter(|uid| !uid.is_empty()),
-        driver: executor
-            .pod()
-            .filter(|pod| !pod.driver_uid.is_empty())
-            .map(|pod| {
-                let owner = Owner {
-                    name: pod.driver_name.clone(),
-                    uid: pod.driver_uid.clone(),
-                };
-                (pod.namespace.clone(), owner)
-            }),
+    let view = |executor: &Arc<Executor>| {
+        let dirs = executor.dirs().iter();
+        let dirs = dirs.map(|dir| (dir.root(), dir.relative().to_owned()));
+        ExecutorView::of(
+            executor.id(),
+            executor.number(),
+            dirs.collect(),
+            executor.pod(),
+        )
     };
     registry
         .apps()

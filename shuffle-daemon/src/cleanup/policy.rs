@@ -3,8 +3,8 @@
 //!
 //! # Rules
 //!
-//! - An *executor is gone* when its Pod (by UID) is not in the table or has ended. Its leftovers
-//!   go; its map outputs, and its registration, stay.
+//! - An *executor is gone* when its Pod (by UID) is not in the table or has ended, for a grace period, and
+//!   no other living Pod may be it. Its leftovers go; its map outputs, and its registration, stay.
 //! - An *application is over* when no executor of it lives on this node and its driver has ended,
 //!   is gone, or another Pod has its name (by UID), for a grace period. Neither phase nor exit code
 //!   of an executor says anything about it. A living driver without executors keeps everything.
@@ -13,31 +13,32 @@
 //! - A *directory is an orphan* when no registration names it, no application that is not over
 //!   owns it by its path, and no living Pod of this node that reaches it can have made it, for the
 //!   grace period. Never because of its age alone.
+//! - An application id may be used again. Who is known by it alone, without a Pod, belongs to the run
+//!   that was seen to live when its directories were made, or else to a driver that must be found.
 //!
 //! Drivers run on other nodes. Only for an application that is quiet here is its driver asked for,
-//! by name, soon at first and then at a steady pace with jitter.
+//! by name, soon at first and then at a steady pace with jitter (`pace`).
 
-use std::collections::{HashMap, HashSet};
-use std::time::Duration;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::time::{Duration, SystemTime};
 
-use crate::k8s::api::Driver;
-use crate::k8s::pod::{Owner, Role};
+use crate::k8s::driver::Driver;
 
+mod absence;
+mod failures;
 mod orphans;
 mod owned;
+mod pace;
+mod state;
 mod view;
 
-use owned::{Named, Owned, by_run};
+use absence::{Absence, Sight};
+use failures::Failures;
+use orphans::Memory;
+use owned::{Living, Named, Owned, by_path, by_run};
+use pace::Pace;
+use state::{Rules, RunState};
 pub use view::{AppView, Ask, Decision, ExecutorView, Reason, Removal, Run, View};
-
-/// When a quiet application's driver is asked for first.
-const ASK_FIRST: Duration = Duration::from_secs(3);
-/// Then so often: the end of an application must show within a minute.
-const ASK_EVERY: Duration = Duration::from_secs(35);
-/// A driver that has no name is looked for, which costs the API server a look at all Pods.
-const LOOK_EVERY: Duration = Duration::from_secs(300);
-/// After an error.
-const ASK_AGAIN: Duration = Duration::from_secs(8);
 
 /// What the operator chose.
 #[derive(Debug, Clone, Copy)]
@@ -48,21 +49,12 @@ pub struct Settings {
     pub outside_driver_ttl: Duration,
 }
 
-#[derive(Debug, Default)]
-struct RunState {
-    quiet_since: Option<Duration>,
-    ask_at: Duration,
-    driver: Option<Driver>,
-    /// When the driver was first seen to be over.
-    over_since: Option<Duration>,
-    /// Where its driver is, from a registration, a Pod, or an answer.
-    owner: Option<(String, Owner)>,
-    ttl: Option<Duration>,
-}
+/// A registration: application, executor, number.
+type Registered = (String, String, u64);
 
-#[derive(Debug, Clone, Copy)]
-struct Gone {
-    since: Duration,
+#[derive(Debug, Default, Clone, Copy)]
+struct Executor {
+    gone: Absence,
     /// Its leftovers were removed.
     tidied: bool,
 }
@@ -71,204 +63,247 @@ struct Gone {
 #[derive(Debug)]
 pub struct Policy {
     settings: Settings,
+    pace: Pace,
     runs: HashMap<Run, RunState>,
-    /// Since when nobody can own a directory.
-    unowned: HashMap<(u16, String), Duration>,
-    /// Executors that are gone, by application, id and registration.
-    gone: HashMap<(String, String, u64), Gone>,
+    memory: Memory,
+    executors: HashMap<Registered, Executor>,
+    failures: Failures,
+    /// How often the table of the last look had been listed.
+    relists: Option<u64>,
+    /// A driver was found to be over, or an application is removed and leaves empty directories.
+    has_news: bool,
 }
 
 impl Policy {
-    /// Knows nothing yet.
+    /// Knows nothing yet. `node` sets the pace of this node apart from that of others.
     #[must_use]
-    pub fn new(settings: Settings) -> Self {
+    pub fn new(settings: Settings, node: &str) -> Self {
         Self {
             settings,
+            pace: Pace::of(node),
             runs: HashMap::new(),
-            unowned: HashMap::new(),
-            gone: HashMap::new(),
+            memory: Memory::default(),
+            executors: HashMap::new(),
+            failures: Failures::default(),
+            relists: None,
+            has_news: false,
         }
     }
 
-    /// Takes the answer to a question; None when the API server did not say. `namespace` is where a
-    /// driver was found.
-    pub fn answer(&mut self, run: &Run, now: Duration, answer: Option<(Driver, &str)>) {
-        let Some(state) = self.runs.get_mut(run) else {
-            return;
-        };
-        let jitter = jitter(&run.app, now);
-        let Some((driver, namespace)) = answer else {
-            state.ask_at = now + ASK_AGAIN + jitter;
-            return;
-        };
-        let pause = match &driver {
-            Driver::Unknown => LOOK_EVERY,
-            Driver::Living(owner) => {
-                state.owner = Some((namespace.to_owned(), owner.clone()));
-                ASK_EVERY
-            }
-            Driver::Over => ASK_EVERY,
-        };
-        state.ask_at = now + pause + jitter;
-        if driver == Driver::Over {
-            state.over_since.get_or_insert(now);
-        } else {
-            state.over_since = None;
+    /// When the first look is due, up to `every` from the start: nodes that begin together look apart.
+    #[must_use]
+    pub fn first_look(&self, every: Duration) -> Duration {
+        self.pace.offset(every)
+    }
+
+    /// Takes the answer to a question, and the namespace where a driver was found; None when the API
+    /// server did not say. `now` and `clock` as in [`View`].
+    pub fn answer(
+        &mut self,
+        ask: &Ask,
+        (now, clock): (Duration, SystemTime),
+        answer: Option<(Driver, String)>,
+    ) {
+        if let Some(state) = self.runs.get_mut(ask.run()) {
+            self.has_news |= state.answer(ask, (now, clock), answer, &self.pace);
         }
-        state.driver = Some(driver);
+    }
+
+    /// Notes what came of a removal: whether anything of it is left.
+    pub fn removed(&mut self, removal: &Removal, is_left: bool) {
+        let now = self.pace.looked();
+        self.failures.note(removal, is_left, now);
+        self.has_news |= !is_left && matches!(removal, Removal::App { .. });
+    }
+
+    /// Whether a removal, which may have failed before, is to be tried now.
+    #[must_use]
+    pub fn is_due(&self, removal: &Removal, now: Duration) -> bool {
+        self.failures.is_due(removal, now)
+    }
+
+    /// Whether what came since the last call may change what a look comes to, so that one is due at once.
+    pub fn take_news(&mut self) -> bool {
+        std::mem::take(&mut self.has_news)
     }
 
     /// Notes that leftovers of this registration were removed.
     pub fn tidied(&mut self, app: &str, executor: &str, number: u64) {
         let key = (app.to_owned(), executor.to_owned(), number);
-        if let Some(gone) = self.gone.get_mut(&key) {
-            gone.tidied = true;
+        if let Some(executor) = self.executors.get_mut(&key) {
+            executor.tidied = true;
         }
     }
 
     /// Looks at everything.
     pub fn decide(&mut self, view: &View<'_>) -> Decision {
         let mut decision = Decision::default();
+        self.pace.look(view.now);
         let named = Named::of(view);
-        let owned = by_run(view);
-        self.runs.retain(|run, _| owned.contains_key(run));
-        let mut over = HashSet::new();
+        let runs = Living::of(view);
+        let owned = self.owned(view, &runs, &named);
+        let relists = view.pods.relists();
+        let mut sight = Sight::of(relists, self.relists);
+        self.relists = relists.or(self.relists);
+        let over = self.over(&owned, view, (&mut decision.asks, &mut sight));
         let mut living = HashSet::new();
         for (run, owned) in &owned {
-            match self.look_at_run(run, owned, view, &mut decision.asks) {
+            let lives = self.runs.get(run).is_some_and(RunState::is_certain_to_live);
+            match over.get(run) {
                 Some(reason) => {
-                    over.insert(run.clone());
+                    let others = |app: &str, born| self.is_kept_by_another(app, born, &over);
                     decision
                         .removals
-                        .push(owned.removal(&run.app, reason, &named));
+                        .extend(owned.removal(run, *reason, &named, others));
                 }
+                // What has nothing here keeps nothing here.
+                None if owned.is_empty() && !lives => {}
                 None => {
                     living.insert(run.app.as_str());
-                    if self.lives(run) {
+                    if lives {
                         decision.living.insert(run.app.clone());
                     }
                 }
             }
         }
-        let known = std::mem::take(&mut self.gone);
-        for app in view.apps {
-            for executor in &app.executors {
-                if !over.contains(&executor.run(&app.id)) {
-                    let at = (view, &named);
-                    self.leftovers(&app.id, executor, at, &known, &mut decision.removals);
-                }
-            }
-        }
-        self.orphans(view, &living, &mut decision.removals);
+        let removals = &mut decision.removals;
+        self.leftovers(
+            view,
+            (&owned, &over),
+            (&runs, &named),
+            (removals, &mut sight),
+        );
+        self.orphans(view, &living, (removals, &mut sight));
+        self.failures.keep(&decision.removals);
+        decision.is_unsure = sight.is_unsure && self.pace.lists(view.now);
         decision
     }
 
-    fn look_at_run(
+    /// What each run owns, and runs that are remembered because something may still be theirs.
+    fn owned<'a>(
         &mut self,
-        run: &Run,
-        owned: &Owned<'_>,
-        view: &View<'_>,
-        asks: &mut Vec<Ask>,
-    ) -> Option<Reason> {
-        let grace = self.settings.grace;
-        let state = self.runs.entry(run.clone()).or_default();
-        if let Some(owner) = owned.owner() {
-            state.owner = Some(owner);
-        }
-        if let Some(ttl) = owned.pods.iter().find_map(|pod| pod.outside_driver_ttl) {
-            state.ttl = Some(ttl);
-        }
-        let executors = owned.living(Role::Executor);
-        let driver_lives_here = owned.living(Role::Driver) > 0;
-        if executors > 0 || driver_lives_here {
-            state.quiet_since = None;
-            state.over_since = None;
-            state.driver = None;
-            return None;
-        }
-        let quiet_since = *state.quiet_since.get_or_insert_with(|| {
-            state.ask_at = view.now + ASK_FIRST + jitter(&run.app, view.now) / 4;
-            view.now
+        view: &View<'a>,
+        living: &Living<'a>,
+        named: &Named,
+    ) -> BTreeMap<Run, Owned<'a>> {
+        let mut owned = by_run(view, living, |app, born| {
+            let mut claims = self.claims(app, born).into_iter();
+            claims.find(|run| run.driver.is_some())
         });
-        let nothing_left = owned.executors.is_empty() && owned.entries.is_empty();
-        if nothing_left {
-            return None;
+        let by_path = by_path(view, named);
+        let remembered = self
+            .runs
+            .keys()
+            .filter(|run| by_path.contains_key(run.app.as_str()));
+        for run in remembered {
+            owned.entry(run.clone()).or_default();
         }
-        if owned.driver_is_outside() {
-            state.driver = Some(Driver::Unknown);
-        } else if owned.driver_ended_here(state.owner.as_ref()) {
-            state.over_since.get_or_insert(view.now);
-        } else if view.now >= state.ask_at {
-            // Until the answer is there.
-            state.ask_at = view.now + ASK_AGAIN;
-            asks.push(match &state.owner {
-                Some((namespace, owner)) => Ask::Driver {
-                    run: run.clone(),
-                    namespace: namespace.clone(),
-                    owner: owner.clone(),
-                },
-                None => Ask::FindDriver { run: run.clone() },
-            });
+        self.runs.retain(|run, _| owned.contains_key(run));
+        for (run, owned) in &owned {
+            let state = self.runs.entry(run.clone()).or_default();
+            state.see(owned.lives_here(), view.clock);
         }
-        let quiet = view.now.saturating_sub(quiet_since);
-        if state.over_since.is_some() && quiet >= grace {
-            return Some(Reason::DriverOver);
+        for (app, entries) in by_path {
+            for entry in entries {
+                let claims = self.claims(app, entry.born);
+                let none = || Run {
+                    app: app.to_owned(),
+                    driver: None,
+                };
+                let claims = if claims.is_empty() {
+                    BTreeSet::from([none()])
+                } else {
+                    claims
+                };
+                for run in claims {
+                    owned.entry(run).or_default().entries.push(entry);
+                }
+            }
         }
-        let ttl = state.ttl.unwrap_or(self.settings.outside_driver_ttl);
-        let idle = owned.idle(view.clock).min(quiet);
-        (state.driver == Some(Driver::Unknown) && state.owner.is_none() && idle >= ttl)
-            .then_some(Reason::Idle)
+        owned
     }
 
-    /// Whether it is known that an application goes on: a Pod of it lives here, or the API server
-    /// said that its driver does.
-    fn lives(&self, run: &Run) -> bool {
-        self.runs.get(run).is_some_and(|state| {
-            state.quiet_since.is_none() || matches!(state.driver, Some(Driver::Living(_)))
-        })
+    /// Runs that may own what was made at this time.
+    fn claims(&self, app: &str, born: SystemTime) -> BTreeSet<Run> {
+        let may = |(run, state): &(&Run, &RunState)| run.app == app && state.may_own(born);
+        let claims = self.runs.iter().filter(may);
+        claims.map(|(run, _)| run.clone()).collect()
     }
 
-    /// A Pod that was deleted by force may still end, so its files wait for the grace period.
+    fn is_kept_by_another(&self, app: &str, born: SystemTime, over: &HashMap<Run, Reason>) -> bool {
+        self.claims(app, born)
+            .iter()
+            .any(|run| !over.contains_key(run))
+    }
+
+    /// The runs that are over.
+    fn over(
+        &mut self,
+        owned: &BTreeMap<Run, Owned<'_>>,
+        view: &View<'_>,
+        (asks, sight): (&mut Vec<Ask>, &mut Sight),
+    ) -> HashMap<Run, Reason> {
+        let rules = Rules {
+            grace: self.settings.grace,
+            ttl: self.settings.outside_driver_ttl,
+            pace: &self.pace,
+        };
+        let mut finds = self.pace.finds();
+        let mut over = HashMap::new();
+        // Drivers with names first: what they say may spare a search.
+        let (with_driver, without): (Vec<_>, Vec<_>) =
+            owned.iter().partition(|(run, _)| run.driver.is_some());
+        let mut unknown = HashSet::new();
+        for (run, owned) in with_driver.into_iter().chain(without) {
+            let state = self.runs.entry(run.clone()).or_default();
+            if run.driver.is_none() && unknown.contains(run.app.as_str()) {
+                state.wait_for_another();
+                continue;
+            }
+            let reason = state.look(run, owned, view, &rules, (asks, &mut finds, sight));
+            if let Some(reason) = reason {
+                over.insert(run.clone(), reason);
+            }
+            if state.is_unknown() && !owned.is_empty() {
+                unknown.insert(run.app.as_str());
+            }
+        }
+        self.pace.found(finds);
+        over
+    }
+
+    /// A Pod that was deleted by force, or is called Failed by the node's controller, may still end, so
+    /// the files wait for the grace period.
     fn leftovers(
         &mut self,
-        app: &str,
-        executor: &ExecutorView,
-        (view, named): (&View<'_>, &Named),
-        known: &HashMap<(String, String, u64), Gone>,
-        removals: &mut Vec<Removal>,
+        view: &View<'_>,
+        (owned, over): (&BTreeMap<Run, Owned<'_>>, &HashMap<Run, Reason>),
+        (living, named): (&Living<'_>, &Named),
+        (removals, sight): (&mut Vec<Removal>, &mut Sight),
     ) {
-        // Without a Pod nothing says whether the executor runs.
-        let Some(uid) = &executor.pod else { return };
-        if view.pods.by_uid(uid).is_some_and(|pod| pod.living) {
-            return;
+        let mut known = std::mem::take(&mut self.executors);
+        for (run, owned) in owned {
+            for executor in &owned.executors {
+                let key = (run.app.clone(), executor.id.clone(), executor.number);
+                let mut state = known.remove(&key).unwrap_or_default();
+                let runs = living.runs(view, &run.app, executor);
+                if !state.tidied {
+                    state.gone.note(runs, view.now, sight);
+                }
+                let is_due = state.gone.lasts(view.now) >= Some(self.settings.grace);
+                if is_due && !state.tidied && !over.contains_key(run) {
+                    let dirs = executor.dirs.iter();
+                    removals.push(Removal::Leftovers {
+                        app: run.app.clone(),
+                        executor: executor.id.clone(),
+                        number: executor.number,
+                        dirs: dirs.filter(|dir| named.only_once(dir)).cloned().collect(),
+                    });
+                }
+                self.executors.insert(key, state);
+            }
         }
-        let key = (app.to_owned(), executor.id.clone(), executor.number);
-        let gone = known.get(&key).copied().unwrap_or(Gone {
-            since: view.now,
-            tidied: false,
-        });
-        self.gone.insert(key, gone);
-        if gone.tidied || view.now.saturating_sub(gone.since) < self.settings.grace {
-            return;
-        }
-        let dirs = executor.dirs.iter();
-        removals.push(Removal::Leftovers {
-            app: app.to_owned(),
-            executor: executor.id.clone(),
-            number: executor.number,
-            dirs: dirs.filter(|dir| named.only_once(dir)).cloned().collect(),
-        });
     }
-}
-
-/// Up to a few seconds, so that nodes do not ask in step.
-fn jitter(app: &str, now: Duration) -> Duration {
-    let mix = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-    let hash = app
-        .bytes()
-        .chain(now.as_secs().to_le_bytes())
-        .fold(0xcbf2_9ce4_8422_2325, mix);
-    Duration::from_millis((hash >> 20) % 6_000)
 }
 
 #[cfg(test)]

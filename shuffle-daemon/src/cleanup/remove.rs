@@ -93,10 +93,11 @@ impl Remover {
     }
 
     /// Removes what an application owned, and then the directories of its name, and of executors, that
-    /// it leaves empty.
+    /// it leaves empty where no scan sees them. Those that a scan sees are removed as such, after another
+    /// look at who may be about to use them.
     pub fn app(&self, app: &str, dirs: &[(u16, String)]) -> Outcome {
         let outcome = self.trees(dirs);
-        for (root, relative) in dirs {
+        for (root, relative) in dirs.iter().filter(|(_, relative)| !scan::is_seen(relative)) {
             let mut path = relative.as_str();
             while let Some((above, _)) = path.rsplit_once('/') {
                 let name = above.rsplit_once('/').map_or(above, |(_, name)| name);
@@ -238,7 +239,8 @@ mod tests {
             "team/spark-1/1/b",
             "team/spark-1/2/b",
             "team/spark-1/2/kept",
-            "x/7/b",
+            "x/y/7/b",
+            "spark-1/7/b",
         ] {
             std::fs::create_dir_all(dir.path().join(path)).unwrap();
             std::fs::write(dir.path().join(path).join("f"), "f").unwrap();
@@ -249,13 +251,20 @@ mod tests {
             bytes: 1 << 30,
         };
         let remover = Remover::new(roots, Keep { rdd_blocks: false }, pace);
-        let dirs = ["team/spark-1/1/b", "team/spark-1/2/b", "x/7/b", ""];
+        let dirs = [
+            "team/spark-1/1/b",
+            "team/spark-1/2/b",
+            "x/y/7/b",
+            "spark-1/7/b",
+            "",
+        ];
         let dirs = dirs.map(|path| (0, path.to_owned()));
         let outcome = remover.app("spark-1", &dirs);
-        assert_eq!((outcome.files, outcome.failed), (3, 0));
+        assert_eq!((outcome.files, outcome.failed), (4, 0));
         let there = |path: &str| dir.path().join(path).exists();
         assert!(there("team/spark-1/2/kept/f") && !there("team/spark-1/1"));
-        assert!(there("x") && !there("x/7"), "only what is called so");
+        assert!(there("x/y") && !there("x/y/7"), "only what is called so");
+        assert!(there("spark-1/7"), "the next scan sees it");
     }
 
     #[test]

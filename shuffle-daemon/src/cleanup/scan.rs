@@ -19,6 +19,9 @@ use crate::disk::tree::{self, Child};
 /// Directories of one root that are looked at; more are left for later looks.
 const ENTRIES_MAX: usize = 200_000;
 
+/// Levels above a block manager's directory: its application's and its executor's.
+const LEVELS_SEEN: usize = 2;
+
 /// What a directory is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
@@ -152,6 +155,11 @@ impl Look<'_> {
 pub fn is_block_manager(relative: &str) -> bool {
     let name = relative.rsplit('/').next().unwrap_or(relative);
     kind_of(name) == Some(Kind::BlockManager)
+}
+
+/// Whether the directories above a path are among those that are looked at.
+pub(super) fn is_seen(relative: &str) -> bool {
+    relative.matches('/').count() <= LEVELS_SEEN
 }
 
 /// What a directory of this name is.

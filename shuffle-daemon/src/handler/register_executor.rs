@@ -46,7 +46,12 @@ async fn admit_and_register(
         None => registration,
         Some(admission) => {
             let (app, executor) = (registration.app.clone(), registration.executor.clone());
-            let admitted = admission.admit(registration, peer).await;
+            let registry = &service.index.registry;
+            let replaces = registry.executor(&app, &executor).is_some_and(|known| {
+                let known = known.registration(registry.roots());
+                known.local_dirs != registration.local_dirs
+            });
+            let admitted = admission.admit(registration, peer, replaces).await;
             admitted.map_err(|refusal| {
                 tracing::warn!(app, executor, %refusal, "refused to register executor");
                 Failure::peer(refusal.kind(), refusal)

@@ -119,7 +119,8 @@ impl Admission {
         }
     }
 
-    /// Fills in what the Pod tells of a registration, or refuses it. Takes up to 4 s.
+    /// Fills in what the Pod tells of a registration, or refuses it. Takes up to 4 s. One that replaces
+    /// another (`replaces`) is of a Pod with ids that were used before, which the watch may not show yet.
     ///
     /// # Errors
     /// [`Refusal`], whose text is meant for the executor.
@@ -127,6 +128,7 @@ impl Admission {
         &self,
         registration: Registration,
         peer: IpAddr,
+        replaces: bool,
     ) -> Result<Registration, Refusal> {
         let began = Instant::now();
         let mut pods = self.pods.clone();
@@ -136,13 +138,14 @@ impl Admission {
             let waited = began.elapsed();
             // A Pod has its address a moment after its executor has started.
             let placed = found.iter().any(|pod| !pod.addresses.is_empty());
-            if placed || (waited >= WAIT_MAX && !found.is_empty()) {
+            let shown = placed && (asked || !replaces);
+            if shown || (waited >= WAIT_MAX && !found.is_empty()) {
                 return self.judge(&found, registration, peer);
             }
             if waited >= WAIT_MAX {
                 return Err(self.no_pod(&registration));
             }
-            if waited >= ASK_AFTER && !asked {
+            if (waited >= ASK_AFTER || replaces) && !asked {
                 asked = true;
                 if !self.reach.is_reached() {
                     return self.unreachable(registration, peer);
@@ -235,6 +238,7 @@ pub fn confirm(pod: &Pod, registration: Registration) -> Result<Registration, Re
             uid: pod.uid.clone(),
             driver_name,
             driver_uid,
+            outside_driver_ttl: pod.outside_driver_ttl,
         }),
         unverified: None,
         ..registration
@@ -242,14 +246,15 @@ pub fn confirm(pod: &Pod, registration: Registration) -> Result<Registration, Re
 }
 
 /// The Pod with the address that a connection comes from.
-pub(super) fn at_address(pods: &[Arc<Pod>], peer: IpAddr) -> Option<&Arc<Pod>> {
+#[must_use]
+pub fn at_address(pods: &[Arc<Pod>], peer: IpAddr) -> Option<&Arc<Pod>> {
     let peer = peer.to_canonical();
     let is_peers = |pod: &&Arc<Pod>| pod.addresses.iter().any(|ip| ip.to_canonical() == peer);
     pods.iter().find(is_peers)
 }
 
 /// Pods that may be an executor.
-pub(super) fn candidates<'a>(
+pub fn candidates<'a>(
     pods: impl Iterator<Item = &'a Arc<Pod>>,
     registration: &Registration,
 ) -> Vec<Arc<Pod>> {

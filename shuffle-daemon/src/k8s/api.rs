@@ -11,6 +11,7 @@ use kube::api::{GetParams, ListParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client};
 
+use super::driver::Driver;
 use super::pod::{APP_LABEL, EXECUTOR_LABEL, Owner, Pod, ROLE_LABEL};
 use crate::metrics;
 
@@ -23,18 +24,6 @@ const REQUEST_TIME_MAX: Duration = Duration::from_secs(10);
 pub struct Error {
     what: &'static str,
     reason: String,
-}
-
-/// What became of the driver of an application.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Driver {
-    /// Its Pod exists and has not ended.
-    Living(Owner),
-    /// Its Pod has ended, is gone, or another has its name.
-    Over,
-    /// There is no such Pod, and none was known: it runs outside of the cluster, or its Pod has
-    /// no labels.
-    Unknown,
 }
 
 /// The API server, for one node.
@@ -183,40 +172,28 @@ impl ApiServer {
         let get = api.get_with(&owner.name, &params);
         let what = "get the driver's Pod";
         match limited(get, what).await? {
-            Err(kube::Error::Api(status)) if status.is_not_found() => Ok(Driver::Over),
+            Err(kube::Error::Api(status)) if status.is_not_found() => {
+                Ok(Driver::named(owner, None))
+            }
             Err(error) => Err(failed(what, &error)),
-            Ok(pod) if pod.metadata.uid.as_deref() != Some(&owner.uid) => Ok(Driver::Over),
-            Ok(pod) => Ok(match Pod::of(&pod) {
-                Some(pod) if !pod.living => Driver::Over,
-                _ => Driver::Living(owner.clone()),
-            }),
+            Ok(pod) => Ok(Driver::named(owner, Some(&pod))),
         }
     }
 
-    /// Looks for the driver of an application whose executors named none. Costs the API server a
-    /// look at every Pod, so it is to be called seldom.
+    /// Looks for the driver of an application whose executors named none, in the API server's cache or
+    /// past it. Costs the API server a look at every Pod, so it is to be called seldom.
     ///
     /// # Errors
     /// As [`Self::driver`].
-    pub async fn find_driver(&self, app: &str) -> Result<(Driver, String), Error> {
+    pub async fn find_driver(&self, app: &str, exact: bool) -> Result<(Driver, String), Error> {
         if !is_label_value(app) {
             return Ok((Driver::Unknown, String::new()));
         }
         let labels = format!("{APP_LABEL}={app},{ROLE_LABEL}=driver");
-        let params = ListParams::default().labels(&labels).match_any();
+        let params = ListParams::default().labels(&labels);
+        let params = if exact { params } else { params.match_any() };
         let found = self.list(&params, "look for a driver").await?;
-        let living = found.iter().find(|pod| pod.living);
-        Ok(match (living, found.is_empty()) {
-            (Some(pod), _) => {
-                let owner = Owner {
-                    name: pod.name.clone(),
-                    uid: pod.uid.clone(),
-                };
-                (Driver::Living(owner), pod.namespace.clone())
-            }
-            (None, false) => (Driver::Over, String::new()),
-            (None, true) => (Driver::Unknown, String::new()),
-        })
+        Ok(Driver::among(&found))
     }
 
     async fn list(&self, params: &ListParams, what: &'static str) -> Result<Vec<Pod>, Error> {

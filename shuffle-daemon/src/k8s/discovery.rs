@@ -7,6 +7,7 @@
 //! registers what is found.
 
 use std::collections::{BTreeMap, HashSet};
+use std::time::SystemTime;
 
 use super::mounts;
 use super::pod::{Pod, Role};
@@ -38,22 +39,31 @@ pub fn discover(
     }
     found
         .into_iter()
-        .filter_map(|((app, executor), entries)| {
-            let pod = pods.iter().find(|pod| {
-                pod.role == Role::Executor
-                    && pod.app == app
-                    && pod.executor.as_deref() == Some(executor)
-            });
-            // What is older is of an earlier run with the same ids.
-            let of_pod = |entry: &&&Entry| pod.is_none_or(|pod| pod.was_there(entry.born));
-            let entries: Vec<_> = entries.iter().filter(of_pod).copied().collect();
-            let host_dirs = newest_of_each(&entries, roots);
-            if host_dirs.is_empty() {
-                return None;
+        .filter_map(|((app, executor), mut entries)| {
+            let pod = maker(app, executor, &entries, pods);
+            if let Some(pod) = pod {
+                // What is older or newer is of another run with the same ids.
+                entries.retain(|entry| pod.may_have_made(entry.born));
             }
-            registration(app, executor, host_dirs, pod.map(AsRef::as_ref), pods)
+            let host_dirs = newest_of_each(&entries, roots);
+            let born = entries.iter().map(|entry| entry.born).max()?;
+            registration((app, executor, born), host_dirs, pod, pods)
         })
         .collect()
+}
+
+/// The Pod that made the newest of these directories, if there is one: a living one, or the latest.
+fn maker<'a>(app: &str, executor: &str, entries: &[&Entry], pods: &'a Pods) -> Option<&'a Pod> {
+    let newest = entries.iter().map(|entry| entry.born).max()?;
+    let may_be = |pod: &&Pod| {
+        pod.role == Role::Executor
+            && pod.app == app
+            && pod.executor.as_deref() == Some(executor)
+            && pod.may_have_made(newest)
+    };
+    let all = pods.iter().map(AsRef::as_ref);
+    all.filter(may_be)
+        .max_by_key(|pod| (pod.living, pod.started))
 }
 
 /// The newest directory of each parent, which is one of each disk.
@@ -82,8 +92,7 @@ fn newest_of_each(entries: &[&Entry], roots: &[String]) -> Vec<String> {
 }
 
 fn registration(
-    app: &str,
-    executor: &str,
+    (app, executor, born): (&str, &str, SystemTime),
     host_dirs: Vec<String>,
     pod: Option<&Pod>,
     pods: &Pods,
@@ -95,18 +104,19 @@ fn registration(
     };
     let local_dirs: Vec<_> = host_dirs.iter().map(to_container).collect();
     let owner = pod.and_then(|pod| Some((pod.namespace.clone(), pod.owner.clone()?)));
-    // Executors of one application have one driver.
+    // Executors of one run have one driver, and executors that were there were of this run.
     let owner = owner.or_else(|| {
-        let other = pods.iter().filter(|pod| pod.app == app);
-        other
-            .filter_map(|pod| Some((pod.namespace.clone(), pod.owner.clone()?)))
-            .next()
+        let mut others = pods
+            .iter()
+            .filter(|pod| pod.app == app && pod.may_have_made(born));
+        others.find_map(|pod| Some((pod.namespace.clone(), pod.owner.clone()?)))
     });
     let pod = owner.map(|(namespace, owner)| PodRef {
         namespace,
         uid: pod.map(|pod| pod.uid.clone()).unwrap_or_default(),
         driver_name: owner.name,
         driver_uid: owner.uid,
+        outside_driver_ttl: None,
     });
     Some(Registration {
         app: app.to_owned(),
@@ -126,8 +136,11 @@ fn registration(
 
 /// Files are spread over directories by their number in the executor's own order, which the Pod's
 /// environment tells. Without it only a single directory has an order.
+///
+/// An executor that is about to make its directories has fewer than its Pod was told of.
 fn in_order(host_dirs: Vec<String>, pod: Option<&Pod>) -> Option<Vec<String>> {
-    if host_dirs.len() == 1 {
+    let told = pod.map_or(0, |pod| pod.local_dirs.len());
+    if host_dirs.len() == 1 && told <= 1 {
         return Some(host_dirs);
     }
     let above: Vec<_> = pod?
@@ -145,7 +158,7 @@ fn in_order(host_dirs: Vec<String>, pod: Option<&Pod>) -> Option<Vec<String>> {
         })
         .cloned()
         .collect();
-    (ordered.len() == host_dirs.len()).then_some(ordered)
+    (ordered.len() == host_dirs.len() && ordered.len() == told).then_some(ordered)
 }
 
 /// As the executor calls a directory of the node.

@@ -26,6 +26,8 @@ pub const TTL_ANNOTATION: &str = "shuffle-daemon/outside-driver-ttl-seconds";
 
 /// A directory may be a little older than its Pod's start time says: clocks have seconds.
 const START_MARGIN: Duration = Duration::from_secs(10);
+/// A Pod that was taken so long after it was assigned was taken by a clock that ran ahead.
+const CLOCK_MARGIN: Duration = Duration::from_secs(60);
 
 /// What a Pod is in its application.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,6 +70,10 @@ pub struct Pod {
     pub addresses: Vec<IpAddr>,
     /// When the kubelet of this node took it, by this node's clock.
     pub started: Option<SystemTime>,
+    /// When the scheduler gave it to this node, by the scheduler's clock.
+    pub scheduled: Option<SystemTime>,
+    /// When its last container ended, by its node's clock.
+    pub ended: Option<SystemTime>,
     /// The driver that owns it.
     pub owner: Option<Owner>,
     /// Mounts of the container of Spark.
@@ -93,7 +99,6 @@ impl Pod {
         };
         let spec = pod.spec.as_ref()?;
         let status = pod.status.as_ref();
-        let phase = status.and_then(|status| status.phase.as_deref());
         let container = spec
             .containers
             .iter()
@@ -110,12 +115,14 @@ impl Pod {
             app,
             role,
             executor: labels.get(EXECUTOR_LABEL).cloned(),
-            living: !matches!(phase, Some("Succeeded" | "Failed")),
+            living: !has_ended(pod),
             restarts: spec.restart_policy.as_deref() != Some("Never"),
             addresses: status.map(addresses).unwrap_or_default(),
             started: status
                 .and_then(|status| status.start_time.as_ref())
                 .map(|time| SystemTime::from(time.0)),
+            scheduled: status.and_then(scheduled),
+            ended: status.and_then(ended),
             owner: owner(pod),
             mounts: container
                 .map(|container| mounts::of_container(pod, container))
@@ -136,11 +143,23 @@ impl Pod {
                 .is_some_and(|id| id == executor || id == PLACEHOLDER)
     }
 
-    /// Whether something that was made then can have been made in this Pod.
+    /// Whether something that was made then can have been made in this Pod, by the node's clock. The
+    /// clock may have run ahead when the Pod was taken, and have been set back since.
     #[must_use]
     pub fn was_there(&self, born: SystemTime) -> bool {
-        self.started
-            .is_none_or(|started| started <= born + START_MARGIN)
+        let was_before = |time: SystemTime| time <= born + START_MARGIN;
+        let ran_ahead = |scheduled: &SystemTime| {
+            let started = self.started.unwrap_or(*scheduled);
+            started > *scheduled + CLOCK_MARGIN
+        };
+        let scheduled = self.scheduled.filter(ran_ahead);
+        self.started.is_none_or(was_before) || scheduled.is_some_and(was_before)
+    }
+
+    /// The same of a Pod that may have ended: what was made later is of another.
+    #[must_use]
+    pub fn may_have_made(&self, born: SystemTime) -> bool {
+        self.was_there(born) && self.ended.is_none_or(|ended| born <= ended + START_MARGIN)
     }
 
     /// Whether a path of the node can be reached from inside.
@@ -153,6 +172,14 @@ impl Pod {
                 .is_some_and(|above| mounts::beneath(host_path, above).is_some())
         })
     }
+}
+
+/// In phase Succeeded or Failed: no process of it runs any more.
+#[must_use]
+pub fn has_ended(pod: &v1::Pod) -> bool {
+    let status = pod.status.as_ref();
+    let phase = status.and_then(|status| status.phase.as_deref());
+    matches!(phase, Some("Succeeded" | "Failed"))
 }
 
 fn local_dirs(container: &v1::Container) -> Vec<String> {
@@ -169,6 +196,21 @@ fn local_dirs(container: &v1::Container) -> Vec<String> {
         (None, Some(dirs)) => split(dirs, ','),
         (None, None) => Vec::new(),
     }
+}
+
+fn scheduled(status: &v1::PodStatus) -> Option<SystemTime> {
+    let mut conditions = status.conditions.iter().flatten();
+    let scheduled = conditions.find(|one| one.type_ == "PodScheduled" && one.status == "True")?;
+    Some(SystemTime::from(scheduled.last_transition_time.as_ref()?.0))
+}
+
+fn ended(status: &v1::PodStatus) -> Option<SystemTime> {
+    let containers = status.container_statuses.iter().flatten();
+    let ended = containers.filter_map(|container| {
+        let ended = container.state.as_ref()?.terminated.as_ref()?;
+        Some(SystemTime::from(ended.finished_at.as_ref()?.0))
+    });
+    ended.max()
 }
 
 fn addresses(status: &v1::PodStatus) -> Vec<IpAddr> {

@@ -20,10 +20,11 @@ use super::pod::Pod;
 pub struct Pods {
     by_uid: HashMap<String, Arc<Pod>>,
     complete: bool,
+    relists: Option<u64>,
 }
 
 impl Pods {
-    /// Of a list that is known to be complete.
+    /// Of a list that is complete and past all caches.
     #[must_use]
     pub fn complete(pods: impl IntoIterator<Item = Pod>) -> Self {
         Self {
@@ -32,7 +33,15 @@ impl Pods {
                 .map(|pod| (pod.uid.clone(), Arc::new(pod)))
                 .collect(),
             complete: true,
+            relists: None,
         }
+    }
+
+    /// How often the watch has listed anew, each time perhaps from a cache that is older than what was known
+    /// before; None: this is a list past all caches.
+    #[must_use]
+    pub fn relists(&self) -> Option<u64> {
+        self.relists
     }
 
     /// Whether everything was listed at least once. Before, a missing Pod means nothing.
@@ -73,6 +82,7 @@ pub struct PodTable {
     sources: Vec<Source>,
     published: Arc<ArcSwap<Pods>>,
     changed: watch::Sender<u64>,
+    relists: u64,
 }
 
 /// Reads the table.
@@ -102,7 +112,10 @@ impl PodTable {
     /// Fed by as many watches as there are namespaces, or one for all.
     #[must_use]
     pub fn new(sources: usize) -> (Self, Reader) {
-        let published = Arc::new(ArcSwap::from_pointee(Pods::default()));
+        let published = Arc::new(ArcSwap::from_pointee(Pods {
+            relists: Some(0),
+            ..Pods::default()
+        }));
         let (changed, receiver) = watch::channel(0);
         let reader = Reader {
             published: Arc::clone(&published),
@@ -114,6 +127,7 @@ impl PodTable {
                 sources,
                 published,
                 changed,
+                relists: 0,
             },
             reader,
         )
@@ -124,7 +138,9 @@ impl PodTable {
         let Some(source) = self.sources.get_mut(source) else {
             return;
         };
+        let is_relist = matches!(event, Event::InitDone);
         if source.handle(event) {
+            self.relists += u64::from(is_relist);
             self.publish();
         }
     }
@@ -137,7 +153,11 @@ impl PodTable {
             .map(|(uid, pod)| (uid.clone(), Arc::clone(pod)))
             .collect();
         let complete = self.sources.iter().all(|source| source.complete);
-        self.published.store(Arc::new(Pods { by_uid, complete }));
+        self.published.store(Arc::new(Pods {
+            by_uid,
+            complete,
+            relists: Some(self.relists),
+        }));
         self.changed.send_modify(|number| *number += 1);
     }
 }

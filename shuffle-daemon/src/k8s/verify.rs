@@ -2,13 +2,17 @@
 //!
 //! What a Pod of this node confirms becomes an ordinary registration; what it contradicts is
 //! forgotten, and the Pod gets an Event. An executor whose Pod was gone before the API server came
-//! back stays as it is, so that its map outputs are served, until its application is over.
+//! back stays as it is, so that its map outputs are served, until its application is over. Ids are used
+//! again, so that nothing older than a list past all caches is believed, and no Pod that had ended before
+//! the registration came.
 
+use std::collections::HashSet;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use super::admission::{self, Refusal};
+use super::api::ApiServer;
 use super::events::Events;
 use super::pod::Pod;
 use super::pod_table::{Pods, Reader};
@@ -26,7 +30,10 @@ pub struct Verifier {
     writer: Handle,
     pods: Reader,
     reach: Reach,
+    api: ApiServer,
     events: Events,
+    /// Numbers of registrations whose Pod was gone.
+    given_up: HashSet<u64>,
 }
 
 impl Verifier {
@@ -35,8 +42,7 @@ impl Verifier {
     pub fn new(
         registry: Arc<Registry>,
         writer: Handle,
-        pods: Reader,
-        reach: Reach,
+        (pods, reach, api): (Reader, Reach, ApiServer),
         events: Events,
     ) -> Self {
         Self {
@@ -44,12 +50,14 @@ impl Verifier {
             writer,
             pods,
             reach,
+            api,
             events,
+            given_up: HashSet::new(),
         }
     }
 
     /// Runs for ever.
-    pub async fn run(self) {
+    pub async fn run(mut self) {
         let mut every = tokio::time::interval(EVERY);
         every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
@@ -58,27 +66,38 @@ impl Verifier {
         }
     }
 
-    async fn look(&self) {
-        let pods = self.pods.snapshot();
-        if !pods.is_complete() || !self.reach.is_reached() {
+    async fn look(&mut self) {
+        if !self.pods.snapshot().is_complete() || !self.reach.is_reached() {
             return;
         }
-        for app in self.registry.apps() {
-            for executor in app.executors() {
-                let Some(peer) = executor.unverified() else {
-                    continue;
-                };
-                let registration = executor.registration(self.registry.roots());
-                self.act(judge(&pods, registration, peer), executor.number())
-                    .await;
-            }
+        let apps = self.registry.apps();
+        let unverified: Vec<_> = apps
+            .iter()
+            .flat_map(|app| app.executors())
+            .filter_map(|executor| Some((executor.unverified()?, executor)))
+            .filter(|(_, executor)| !self.given_up.contains(&executor.number()))
+            .collect();
+        if unverified.is_empty() {
+            return;
+        }
+        let Ok(pods) = self.api.pods_now().await else {
+            return;
+        };
+        let pods = Pods::complete(pods);
+        for (peer, executor) in unverified {
+            let registration = executor.registration(self.registry.roots());
+            let verdict = judge(&pods, registration, peer, executor.came());
+            self.act(verdict, executor.number()).await;
         }
     }
 
     /// A newer registration of the executor is left alone.
-    async fn act(&self, verdict: Verdict, number: u64) {
+    async fn act(&mut self, verdict: Verdict, number: u64) {
         match verdict {
             Verdict::Unknown => {}
+            Verdict::NoPod => {
+                self.given_up.insert(number);
+            }
             Verdict::Confirmed(registration) => {
                 let (app, executor) = (registration.app.clone(), registration.executor.clone());
                 match self.writer.replace(registration, number).await {
@@ -108,22 +127,39 @@ impl Verifier {
     }
 }
 
+/// What the Pods say of a registration.
 #[derive(Debug)]
-enum Verdict {
+pub enum Verdict {
     /// What is to be registered instead.
     Confirmed(Registration),
+    /// A Pod contradicts it.
     Refused(Registration, Arc<Pod>, Refusal),
-    /// No Pod says anything.
+    /// The Pod has no address yet.
     Unknown,
+    /// There is none, and will be none.
+    NoPod,
 }
 
-/// Ended Pods have their say, too: an executor may have come and gone meanwhile.
-fn judge(pods: &Pods, mut registration: Registration, peer: IpAddr) -> Verdict {
+/// Ended Pods have their say, too, as an executor may have come and gone meanwhile: if they had not ended
+/// when the registration `came` (None: in an earlier life of the daemon).
+#[must_use]
+pub fn judge(
+    pods: &Pods,
+    mut registration: Registration,
+    peer: IpAddr,
+    came: Option<SystemTime>,
+) -> Verdict {
     // The names that the executor gave are translated anew.
     registration.host_dirs.clear();
-    let found = admission::candidates(pods.iter(), &registration);
+    let was_there =
+        |pod: &&Arc<Pod>| pod.living || came.is_some_and(|came| pod.may_have_made(came));
+    let found = admission::candidates(pods.iter().filter(was_there), &registration);
+    let found = match found.iter().find(|pod| pod.living) {
+        Some(living) => vec![Arc::clone(living)],
+        None => found,
+    };
     let Some(first) = found.first() else {
-        return Verdict::Unknown;
+        return Verdict::NoPod;
     };
     if found.iter().all(|pod| pod.addresses.is_empty()) {
         return Verdict::Unknown;
@@ -140,6 +176,8 @@ fn judge(pods: &Pods, mut registration: Registration, peer: IpAddr) -> Verdict {
 
 #[cfg(test)]
 mod tests {
+    use std::time::UNIX_EPOCH;
+
     use super::super::admission::tests::{pod, registration};
     use super::*;
 
@@ -147,7 +185,8 @@ mod tests {
 
     fn verdict(pods: &[Arc<Pod>], dir: &str, peer: &str) -> Verdict {
         let pods = Pods::complete(pods.iter().map(|pod| Pod::clone(pod)));
-        judge(&pods, registration(&[dir]), peer.parse().unwrap())
+        let came = Some(UNIX_EPOCH + Duration::from_secs(100));
+        judge(&pods, registration(&[dir]), peer.parse().unwrap(), came)
     }
 
     #[test]
@@ -171,6 +210,18 @@ mod tests {
         assert!(matches!(found, Verdict::Confirmed(_)), "{found:?}");
     }
 
+    /// Of an earlier run of the application, whose executor had the same id.
+    #[test]
+    fn a_pod_that_had_ended_before_confirms_nothing() {
+        let ended = Pod {
+            living: false,
+            ended: Some(UNIX_EPOCH + Duration::from_secs(50)),
+            ..Pod::clone(&pod("a", "7", HERE))
+        };
+        let found = verdict(&[Arc::new(ended)], "/data/spark/blockmgr-x", HERE);
+        assert!(matches!(found, Verdict::NoPod), "{found:?}");
+    }
+
     #[test]
     fn another_address_or_directory_is_refused() {
         for (dir, peer) in [
@@ -184,9 +235,11 @@ mod tests {
 
     #[test]
     fn without_a_pod_or_its_address_nothing_is_decided() {
-        for pods in [&[][..], &[pod("a", "8", HERE)], &[pod("a", "7", "")]] {
+        for pods in [&[][..], &[pod("a", "8", HERE)]] {
             let found = verdict(pods, "/data/spark/blockmgr-x", HERE);
-            assert!(matches!(found, Verdict::Unknown), "{found:?}");
+            assert!(matches!(found, Verdict::NoPod), "{found:?}");
         }
+        let found = verdict(&[pod("a", "7", "")], "/data/spark/blockmgr-x", HERE);
+        assert!(matches!(found, Verdict::Unknown), "{found:?}");
     }
 }

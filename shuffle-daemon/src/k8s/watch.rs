@@ -5,6 +5,7 @@
 //! (410 Gone, the API server restarts, the connection hangs), is begun again with backoff and
 //! jitter for as long as the daemon lives.
 
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -19,8 +20,10 @@ use super::api::ApiServer;
 use super::pod_table::PodTable;
 use crate::metrics;
 
-/// How often an API server that failed is tried.
-const PROBE: Duration = Duration::from_secs(2);
+/// When an API server that failed is tried first, at the latest.
+const PROBE_FIRST: Duration = Duration::from_secs(2);
+/// And at most so long after the last try: this delays clean-up, and the tries of all nodes come at once.
+const PROBE_MAX: Duration = Duration::from_secs(12);
 /// The API server ends a watch after this time, so that one whose connection died unseen is begun
 /// again soon (`timeoutSeconds`).
 const WATCH_TIME_MAX_S: u32 = 240;
@@ -104,13 +107,30 @@ fn watch(
 
 /// After an error, asks until there is an answer: a watch without events would not tell.
 async fn probe(api: &ApiServer, reach: &Reach) {
+    let mut tries = 0;
     loop {
         if reach.is_reached() {
+            tries = 0;
             reach.0.lost.notified().await;
         }
-        tokio::time::sleep(PROBE).await;
+        tokio::time::sleep(probe_pause(tries, random())).await;
+        tries += 1;
         if !reach.is_reached() && api.answers().await {
             reach.set(true);
         }
     }
+}
+
+/// How long to wait before the next try: twice as long each time, up to 12 s. `random`, from 0 to 1, sets
+/// nodes apart.
+#[must_use]
+pub fn probe_pause(tries: u32, random: f64) -> Duration {
+    let most = PROBE_FIRST.saturating_mul(1 << tries.min(8)).min(PROBE_MAX);
+    most.mul_f64(0.5 + random / 2.0)
+}
+
+/// From 0 to 1.
+fn random() -> f64 {
+    let bits = RandomState::new().hash_one(0);
+    (bits >> 44) as f64 / f64::from(1 << 20)
 }

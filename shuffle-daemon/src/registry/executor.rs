@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::SystemTime;
 
 use protocol::disk_layout;
 
@@ -29,6 +30,8 @@ struct Rest {
     shuffle_manager: Option<Box<str>>,
     pod: Option<PodRef>,
     unverified: Option<IpAddr>,
+    /// For an unverified one only.
+    came: Option<SystemTime>,
 }
 
 impl Executor {
@@ -37,12 +40,14 @@ impl Executor {
         number: u64,
         registration: Registration,
         dirs: Vec<LocalDir>,
+        came: Option<SystemTime>,
     ) -> Self {
         let usual = app.usual_shuffle_manager(&registration.shuffle_manager);
         let rest = Rest {
             shuffle_manager: (!usual).then(|| registration.shuffle_manager.into()),
             pod: registration.pod,
             unverified: registration.unverified,
+            came: came.filter(|_| registration.unverified.is_some()),
         };
         Self {
             app,
@@ -84,6 +89,12 @@ impl Executor {
     #[must_use]
     pub fn pod(&self) -> Option<&PodRef> {
         self.rest.as_ref()?.pod.as_ref()
+    }
+
+    /// When it registered, if that is unverified; None: with an earlier life of the daemon.
+    #[must_use]
+    pub fn came(&self) -> Option<SystemTime> {
+        self.rest.as_ref()?.came
     }
 
     /// Where the registration came from, if it was taken while the API server could not be asked.

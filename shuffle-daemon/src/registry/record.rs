@@ -1,6 +1,8 @@
 //! The values of the store: Protocol Buffers messages, so that a newer daemon may add fields and
 //! an older one, after a rollback, ignores them. Field numbers are for ever.
 
+use std::time::Duration;
+
 use prost::{DecodeError, Message};
 
 use super::change::Change;
@@ -36,6 +38,8 @@ struct Pod {
     driver_name: String,
     #[prost(string, tag = "4")]
     driver_uid: String,
+    #[prost(uint64, optional, tag = "5")]
+    outside_driver_ttl_s: Option<u64>,
 }
 
 /// An entry of the journal. Without a record the executor, or with an empty executor id the
@@ -57,6 +61,7 @@ impl From<&Registration> for Record {
             uid: pod.uid.clone(),
             driver_name: pod.driver_name.clone(),
             driver_uid: pod.driver_uid.clone(),
+            outside_driver_ttl_s: pod.outside_driver_ttl.map(|ttl| ttl.as_secs()),
         });
         Self {
             local_dirs: registration.local_dirs.clone(),
@@ -79,6 +84,7 @@ impl Record {
             uid: pod.uid,
             driver_name: pod.driver_name,
             driver_uid: pod.driver_uid,
+            outside_driver_ttl: pod.outside_driver_ttl_s.map(Duration::from_secs),
         });
         Registration {
             app,

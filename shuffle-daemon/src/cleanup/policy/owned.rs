@@ -1,11 +1,11 @@
 //! What belongs to each run of an application: by registration, by Pods, by names on the disk.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::{Duration, SystemTime};
 
 use super::view::{ExecutorView, Reason, Removal, Run, View};
 use crate::cleanup::scan::{self, Entry, Kind};
-use crate::k8s::pod::{Owner, Pod, Role};
+use crate::k8s::pod::{Owner, PLACEHOLDER, Pod, Role};
 
 /// What belongs to one run of an application.
 #[derive(Debug, Default)]
@@ -13,18 +13,56 @@ pub(super) struct Owned<'a> {
     pub(super) executors: Vec<&'a ExecutorView>,
     idle: Option<Duration>,
     pub(super) pods: Vec<&'a Pod>,
+    /// Directories that only their path gives to the application.
     pub(super) entries: Vec<&'a Entry>,
+    /// When the newest directory was made of executors that name no driver.
+    newest: Option<SystemTime>,
 }
 
-impl ExecutorView {
-    pub(super) fn run(&self, app: &str) -> Run {
-        Run {
-            app: app.to_owned(),
-            driver: self.driver.as_ref().map(|(_, owner)| owner.uid.clone()),
+/// Living executors of this node, to tell whose a registration is.
+#[derive(Debug, Default)]
+pub(super) struct Living<'a> {
+    by_id: HashMap<(&'a str, &'a str), &'a Pod>,
+    /// Applications with a Pod whose executor has no id yet.
+    nameless: HashSet<&'a str>,
+}
+
+impl<'a> Living<'a> {
+    pub(super) fn of(view: &View<'a>) -> Self {
+        let mut living = Self::default();
+        for pod in view.pods.living() {
+            match &pod.executor {
+                Some(executor) if executor == PLACEHOLDER => {
+                    living.nameless.insert(&pod.app);
+                }
+                Some(executor) if pod.role == Role::Executor => {
+                    living.by_id.insert((&pod.app, executor), pod);
+                }
+                _ => {}
+            }
         }
+        living
+    }
+
+    /// Whether a process of a registered executor may run: its Pod lives, or another that may be it. Who
+    /// registered while the API server was away, and who was found on the disk, has no Pod or an older one.
+    pub(super) fn runs(&self, view: &View<'_>, app: &str, executor: &ExecutorView) -> bool {
+        let own = executor.pod.as_ref();
+        own.is_some_and(|uid| view.pods.by_uid(uid).is_some_and(|pod| pod.living))
+            || self.by_id.contains_key(&(app, executor.id.as_str()))
+            || self.nameless.contains(app)
+    }
+
+    /// The run of the Pod that a registered executor runs in, if it does.
+    fn run(&self, view: &View<'_>, app: &str, executor: &ExecutorView) -> Option<Run> {
+        let own = executor.pod.as_ref().and_then(|uid| view.pods.by_uid(uid));
+        let own = own.filter(|pod| pod.living).map(AsRef::as_ref);
+        let other = || self.by_id.get(&(app, executor.id.as_str())).copied();
+        own.or_else(other).map(run_of)
     }
 }
 
+/// The run of a Pod.
 fn run_of(pod: &Pod) -> Run {
     let driver = match pod.role {
         Role::Driver => Some(pod.uid.clone()),
@@ -36,43 +74,90 @@ fn run_of(pod: &Pod) -> Run {
     }
 }
 
-/// What each run owns: by registration, by a Pod, or by the names on the disk. A directory that
-/// only its path gives to an application with several runs is left to the rule of orphans.
-pub(super) fn by_run<'a>(view: &View<'a>) -> BTreeMap<Run, Owned<'a>> {
+/// What each run owns by registration or by a Pod. `claims` says which run may own an executor that is
+/// known without its Pod, by the time when its directories were made.
+pub(super) fn by_run<'a>(
+    view: &View<'a>,
+    living: &Living<'a>,
+    claims: impl Fn(&str, SystemTime) -> Option<Run>,
+) -> BTreeMap<Run, Owned<'a>> {
     let mut owned: BTreeMap<Run, Owned<'a>> = BTreeMap::new();
+    let born = born(view);
     for app in view.apps {
         for executor in &app.executors {
-            let of_run = owned.entry(executor.run(&app.id)).or_default();
+            let newest = newest(executor, &born);
+            let claimed = || claims(&app.id, newest.filter(|_| executor.pod.is_none())?);
+            let run = living
+                .run(view, &app.id, executor)
+                .or_else(claimed)
+                .unwrap_or_else(|| executor.run(&app.id));
+            let of_run = owned.entry(run).or_default();
             of_run.executors.push(executor);
             of_run.idle = Some(app.idle);
+            of_run.newest = of_run.newest.max(newest);
         }
     }
     for pod in view.pods.iter() {
         owned.entry(run_of(pod)).or_default().pods.push(pod);
     }
-    let mut runs: HashMap<String, Vec<Run>> = HashMap::new();
-    for run in owned.keys() {
-        runs.entry(run.app.clone()).or_default().push(run.clone());
-    }
-    for entry in view.entries {
-        let Some(app) = &entry.app else { continue };
-        let run = match runs.get(app).map(Vec::as_slice) {
-            None => Run {
-                app: app.clone(),
-                driver: None,
-            },
-            Some([run]) => run.clone(),
-            Some(_) => continue,
-        };
-        owned.entry(run).or_default().entries.push(entry);
-    }
     owned
 }
 
+impl ExecutorView {
+    /// By its registration.
+    fn run(&self, app: &str) -> Run {
+        Run {
+            app: app.to_owned(),
+            driver: self.driver.as_ref().map(|(_, owner)| owner.uid.clone()),
+        }
+    }
+}
+
+fn born<'a>(view: &View<'a>) -> HashMap<(u16, &'a str), SystemTime> {
+    let entries = view.entries.iter();
+    entries
+        .map(|entry| ((entry.root, entry.relative.as_str()), entry.born))
+        .collect()
+}
+
+/// When the newest directory of an executor was made that names no driver.
+fn newest(executor: &ExecutorView, born: &HashMap<(u16, &str), SystemTime>) -> Option<SystemTime> {
+    if executor.driver.is_some() {
+        return None;
+    }
+    let dirs = executor.dirs.iter();
+    dirs.filter_map(|(root, dir)| born.get(&(*root, dir.as_str())).copied())
+        .max()
+}
+
+/// Directories that only their path gives to an application.
+pub(super) fn by_path<'a>(view: &View<'a>, named: &Named) -> BTreeMap<&'a str, Vec<&'a Entry>> {
+    let mut by_path: BTreeMap<&str, Vec<&Entry>> = BTreeMap::new();
+    for entry in view.entries {
+        // Others go by the rule of orphans.
+        if let (Kind::BlockManager, Some(app)) = (entry.kind, &entry.app)
+            && !named.contains(entry)
+        {
+            by_path.entry(app).or_default().push(entry);
+        }
+    }
+    by_path
+}
+
 impl Owned<'_> {
-    pub(super) fn living(&self, role: Role) -> usize {
-        let living = |pod: &&&Pod| pod.living && pod.role == role;
-        self.pods.iter().filter(living).count()
+    pub(super) fn lives_here(&self) -> bool {
+        self.pods.iter().any(|pod| pod.living)
+    }
+
+    /// When the newest directory was made that no Pod gives to it.
+    pub(super) fn newest(&self) -> Option<SystemTime> {
+        let entries = self.entries.iter().map(|entry| entry.born);
+        entries.max().max(self.newest)
+    }
+
+    /// Whether nothing on the disk or in the registry is this run's.
+    pub(super) fn is_empty(&self) -> bool {
+        self.executors.is_empty() && self.entries.is_empty()
     }
 
     /// The driver's Pod.
@@ -94,62 +179,53 @@ impl Owned<'_> {
             .or_else(|| self.executors.iter().find_map(of_executor))
     }
 
-    /// Executors that Kubernetes confirmed and that name no driver: it is no Pod, so no Pod says
+    /// Whether Kubernetes confirmed all executors and none names a driver: it is no Pod, so no Pod says
     /// anything about it, also none with the same application id.
     pub(super) fn driver_is_outside(&self) -> bool {
-        self.executors
-            .iter()
-            .any(|executor| executor.pod.is_some() && executor.driver.is_none())
+        let outside = |of: &&ExecutorView| of.pod.is_some() && of.driver.is_none();
+        !self.executors.is_empty() && self.entries.is_empty() && self.executors.iter().all(outside)
     }
 
     /// Whether the driver's own Pod is on this node and has ended.
-    pub(super) fn driver_ended_here(&self, owner: Option<&(String, Owner)>) -> bool {
-        self.pods.iter().any(|pod| {
-            pod.role == Role::Driver
-                && !pod.living
-                && owner.is_none_or(|(_, owner)| owner.uid == pod.uid)
-        })
+    pub(super) fn driver_ended_here(&self) -> bool {
+        let ended = |pod: &&Pod| pod.role == Role::Driver && !pod.living;
+        self.pods.iter().any(ended)
     }
 
-    pub(super) fn idle(&self, clock: SystemTime) -> Duration {
-        self.idle.unwrap_or_else(|| self.disk_idle(clock))
+    /// Time since the last fetch or registration.
+    pub(super) fn idle(&self) -> Duration {
+        self.idle.unwrap_or(Duration::MAX)
     }
 
-    /// Since the newest directory was made.
-    pub(super) fn disk_idle(&self, clock: SystemTime) -> Duration {
-        let newest = self.entries.iter().map(|entry| entry.born).max();
-        newest.map_or(Duration::ZERO, |born| {
-            clock.duration_since(born).unwrap_or_default()
-        })
-    }
-
-    /// Everything that goes with this run: directories that only it names.
-    pub(super) fn removal(&self, app: &str, reason: Reason, named: &Named) -> Removal {
+    /// Everything that goes with this run: directories that only it names, and of those that only their
+    /// path gives to it what no other run keeps. None when nothing does.
+    pub(super) fn removal(
+        &self,
+        run: &Run,
+        reason: Reason,
+        named: &Named,
+        is_kept: impl Fn(&str, SystemTime) -> bool,
+    ) -> Option<Removal> {
         let registered = self.executors.iter().flat_map(|executor| &executor.dirs);
+        let registered = registered.filter(|dir| named.only_once(dir)).cloned();
+        let entries = self.entries.iter();
+        let entries = entries.filter(|entry| !is_kept(&run.app, entry.born));
         let mut dirs: Vec<(u16, String)> = registered
-            .filter(|dir| named.only_once(dir))
-            .cloned()
+            .chain(entries.map(|entry| (entry.root, entry.relative.clone())))
             .collect();
-        dirs.extend(
-            // Empty ones are for `remove_empty`: something may be in them by then.
-            self.entries
-                .iter()
-                .filter(|entry| entry.kind != Kind::Empty)
-                .map(|entry| (entry.root, entry.relative.clone()))
-                .filter(|dir| named.at_most_once(dir)),
-        );
         dirs.sort();
         dirs.dedup();
-        Removal::App {
-            app: app.to_owned(),
-            executors: self
-                .executors
-                .iter()
-                .map(|executor| (executor.id.clone(), executor.number))
-                .collect(),
+        let executors = self.executors.iter();
+        let mut executors: Vec<_> = executors
+            .map(|executor| (executor.id.clone(), executor.number))
+            .collect();
+        executors.sort();
+        (!dirs.is_empty() || !executors.is_empty()).then(|| Removal::App {
+            app: run.app.clone(),
+            executors,
             dirs,
             reason,
-        }
+        })
     }
 }
 
@@ -170,15 +246,10 @@ impl Named {
 
     /// Whether one executor alone has registered a directory, with a name that Spark gives it.
     pub(super) fn only_once(&self, dir: &(u16, String)) -> bool {
-        self.0.get(dir) == Some(&1) && is_block_manager(&dir.1)
+        self.0.get(dir) == Some(&1) && scan::is_block_manager(&dir.1)
     }
 
-    fn at_most_once(&self, dir: &(u16, String)) -> bool {
-        self.0.get(dir).is_none_or(|times| *times == 1)
+    fn contains(&self, entry: &Entry) -> bool {
+        self.0.contains_key(&(entry.root, entry.relative.clone()))
     }
-}
-
-fn is_block_manager(relative: &str) -> bool {
-    let name = relative.rsplit_once('/').map_or(relative, |(_, name)| name);
-    scan::kind_of(name) == Some(Kind::BlockManager)
 }

@@ -1,10 +1,12 @@
 //! Each rule alone. What they come to together is simulated in `tests/sim`.
 
+mod faults;
+
 use std::time::UNIX_EPOCH;
 
 use super::*;
 use crate::cleanup::scan::{Entry, Kind};
-use crate::k8s::pod::Pod;
+use crate::k8s::pod::{Owner, Pod, Role};
 use crate::k8s::pod_table::Pods;
 
 const APP: &str = "spark-1";
@@ -27,7 +29,7 @@ impl World {
             outside_driver_ttl: Duration::from_secs(3600),
         };
         Self {
-            policy: Policy::new(settings),
+            policy: Policy::new(settings, "node"),
             now: 1000,
             pods: vec![pod("exec", Some("driver"))],
             apps: vec![app("exec", Some("driver"))],
@@ -35,36 +37,54 @@ impl World {
         }
     }
 
+    /// With a list of the Pods past all caches.
     fn at(&mut self, seconds: u64) -> Decision {
-        self.now += seconds;
         let pods = Pods::complete(self.pods.clone());
-        self.policy.decide(&View {
-            now: Duration::from_secs(self.now),
-            clock: UNIX_EPOCH + Duration::from_secs(self.now),
-            pods: &pods,
+        self.look(seconds, &pods)
+    }
+
+    fn look(&mut self, seconds: u64, pods: &Pods) -> Decision {
+        self.step_with(seconds, pods, Policy::decide)
+    }
+
+    fn step<T>(&mut self, seconds: u64, step: impl FnOnce(&mut Policy, &View<'_>) -> T) -> T {
+        let pods = Pods::complete(self.pods.clone());
+        self.step_with(seconds, &pods, step)
+    }
+
+    fn step_with<T>(
+        &mut self,
+        seconds: u64,
+        pods: &Pods,
+        step: impl FnOnce(&mut Policy, &View<'_>) -> T,
+    ) -> T {
+        self.now += seconds;
+        let now = Duration::from_secs(self.now);
+        let view = View {
+            now,
+            clock: UNIX_EPOCH + now,
+            pods,
             apps: &self.apps,
             entries: &self.entries,
             roots: &["/data/spark".to_owned()],
-        })
+        };
+        step(&mut self.policy, &view)
     }
 
     /// The leftovers of the executor are removed already.
     fn tidied(&mut self) {
         let key = (APP.to_owned(), "1".to_owned(), 7);
-        let (since, tidied) = (Duration::ZERO, true);
-        self.policy.gone.insert(key, Gone { since, tidied });
+        let tidied = Executor {
+            tidied: true,
+            ..Executor::default()
+        };
+        self.policy.executors.insert(key, tidied);
     }
 
-    fn answer(&mut self, driver: Driver) {
-        let run = Run {
-            app: APP.into(),
-            driver: self.apps[0].executors[0]
-                .driver
-                .as_ref()
-                .map(|(_, owner)| owner.uid.clone()),
-        };
+    fn answer(&mut self, ask: &Ask, driver: Option<Driver>) {
         let now = Duration::from_secs(self.now);
-        self.policy.answer(&run, now, Some((driver, "spark")));
+        let answer = driver.map(|driver| (driver, "spark".to_owned()));
+        self.policy.answer(ask, (now, UNIX_EPOCH + now), answer);
     }
 
     /// Everything that would be removed in the next time, with this answer to each question.
@@ -72,8 +92,8 @@ impl World {
         let mut removed = Vec::new();
         for _ in 0..seconds / 5 {
             let decision = self.at(5);
-            if !decision.asks.is_empty() {
-                self.answer(driver.clone());
+            for ask in &decision.asks {
+                self.answer(ask, Some(driver.clone()));
             }
             removed.extend(decision.removals);
         }
@@ -100,6 +120,8 @@ fn pod(uid: &str, driver: Option<&str>) -> Pod {
         restarts: false,
         addresses: Vec::new(),
         started: Some(UNIX_EPOCH + Duration::from_secs(90)),
+        scheduled: None,
+        ended: None,
         owner: driver.map(owner),
         mounts: vec![crate::k8s::mounts::Mount {
             container_path: "/data/spark".into(),
@@ -119,6 +141,7 @@ fn app(pod: &str, driver: Option<&str>) -> AppView {
             dirs: vec![(0, DIR.into())],
             pod: Some(pod.into()),
             driver: driver.map(|uid| ("spark".into(), owner(uid))),
+            ttl: None,
         }],
         idle: Duration::ZERO,
     }
@@ -199,7 +222,7 @@ fn a_driver_that_is_over_takes_everything_along_within_a_minute() {
     world.pods.clear();
     world.tidied();
     assert_eq!(world.removed(3600, &Driver::Living(owner("driver"))), []);
-    let removed = world.removed(50, &Driver::Over);
+    let removed = world.removed(55, &Driver::Over);
     assert!(removed.iter().any(is_app), "{removed:?}");
 }
 
@@ -208,16 +231,12 @@ fn an_error_of_the_api_server_removes_nothing() {
     let mut world = World::new();
     world.pods.clear();
     world.tidied();
-    let run = Run {
-        app: APP.into(),
-        driver: Some("driver".into()),
-    };
     for _ in 0..100 {
         let decision = world.at(5);
         assert_eq!(decision.removals, []);
-        world
-            .policy
-            .answer(&run, Duration::from_secs(world.now), None);
+        for ask in &decision.asks {
+            world.answer(ask, None);
+        }
     }
 }
 
@@ -325,38 +344,18 @@ fn directories_that_their_path_gives_to_an_application_live_as_long_as_it() {
         executor: Some("1".into()),
         ..entry("spark-1/1/blockmgr-a", 100)
     }];
-    let run = Run {
-        app: APP.into(),
-        driver: None,
-    };
     let mut found = false;
     for _ in 0..2000 {
         let decision = world.at(5);
         assert_eq!(decision.removals, []);
-        for ask in decision.asks {
-            let answer = match ask {
-                Ask::FindDriver { .. } => (Driver::Living(owner("driver")), "spark"),
-                Ask::Driver { owner, .. } => {
-                    found = true;
-                    (Driver::Living(owner), "spark")
-                }
-            };
-            world
-                .policy
-                .answer(&run, Duration::from_secs(world.now), Some(answer));
+        for ask in &decision.asks {
+            found |= matches!(ask, Ask::Driver { .. });
+            world.answer(ask, Some(Driver::Living(owner("driver"))));
         }
     }
     assert!(found, "asked by name once it is known");
-    for _ in 0..10 {
-        if !world.at(5).asks.is_empty() {
-            world.policy.answer(
-                &run,
-                Duration::from_secs(world.now),
-                Some((Driver::Over, "spark")),
-            );
-        }
-    }
-    assert!(matches!(&world.at(5).removals[..], [Removal::App { app, .. }] if app == APP));
+    let removed = world.removed(60, &Driver::Over);
+    assert!(matches!(&removed[0], Removal::App { app, .. } if app == APP));
 }
 
 /// An executor may register what it likes below the roots.
@@ -376,15 +375,9 @@ fn directories_of_others_do_not_go_with_an_application() {
         for _ in 0..12 {
             let decision = world.at(5);
             removed.extend(decision.removals);
-            for ask in decision.asks {
-                assert!(
-                    matches!(&ask, Ask::Driver { run: of, .. } if *of == run),
-                    "{ask:?}"
-                );
-                let now = Duration::from_secs(world.now);
-                world
-                    .policy
-                    .answer(&run, now, Some((Driver::Over, "spark")));
+            for ask in &decision.asks {
+                assert_eq!(*ask.run(), run);
+                world.answer(ask, Some(Driver::Over));
             }
         }
         assert!(!removed.is_empty());

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 use crate::cleanup::scan::{Entry, Kind};
 use crate::k8s::pod::Owner;
 use crate::k8s::pod_table::Pods;
+use crate::registry::PodRef;
 
 /// An executor as the registry has it.
 #[derive(Debug, Clone)]
@@ -20,6 +21,31 @@ pub struct ExecutorView {
     pub pod: Option<String>,
     /// Its driver's Pod, and namespace.
     pub driver: Option<(String, Owner)>,
+    /// How long its application may be idle if its driver is no Pod; None: as the operator says.
+    pub ttl: Option<Duration>,
+}
+
+impl ExecutorView {
+    /// Of a registration, with the Pod that it was found to be.
+    #[must_use]
+    pub fn of(id: &str, number: u64, dirs: Vec<(u16, String)>, pod: Option<&PodRef>) -> Self {
+        let driver = pod.filter(|pod| !pod.driver_uid.is_empty()).map(|pod| {
+            let owner = Owner {
+                name: pod.driver_name.clone(),
+                uid: pod.driver_uid.clone(),
+            };
+            (pod.namespace.clone(), owner)
+        });
+        Self {
+            id: id.to_owned(),
+            number,
+            dirs,
+            // A discovered executor has no Pod that could tell whether it runs.
+            pod: pod.map(|pod| pod.uid.clone()).filter(|uid| !uid.is_empty()),
+            driver,
+            ttl: pod.and_then(|pod| pod.outside_driver_ttl),
+        }
+    }
 }
 
 /// An application as the registry has it.
@@ -75,7 +101,19 @@ pub enum Ask {
     FindDriver {
         /// Whose.
         run: Run,
+        /// Past the API server's cache.
+        exact: bool,
     },
+}
+
+impl Ask {
+    /// Whose driver is asked for.
+    #[must_use]
+    pub fn run(&self) -> &Run {
+        match self {
+            Self::Driver { run, .. } | Self::FindDriver { run, .. } => run,
+        }
+    }
 }
 
 /// What may be removed.
@@ -115,8 +153,29 @@ pub enum Removal {
 }
 
 impl Removal {
+    /// Word for metrics and log.
+    #[must_use]
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::App { reason, .. } => reason.label(),
+            Self::Leftovers { .. } => "leftovers",
+            Self::Orphan { .. } => "orphan",
+        }
+    }
+
+    /// A directory that is removed only if nothing is in it.
+    pub(in crate::cleanup) fn is_empty_directory(&self) -> bool {
+        matches!(
+            self,
+            Self::Orphan {
+                kind: Kind::Empty,
+                ..
+            }
+        )
+    }
+
     /// Directories that go with an application.
-    pub(super) fn dirs(&self) -> &[(u16, String)] {
+    pub(super) fn trees(&self) -> &[(u16, String)] {
         match self {
             Self::App { dirs, .. } => dirs,
             Self::Leftovers { .. } | Self::Orphan { .. } => &[],
@@ -156,4 +215,6 @@ pub struct Decision {
     pub living: HashSet<String>,
     /// To be confirmed with a fresh view before it is done.
     pub removals: Vec<Removal>,
+    /// A fresh view is needed to know since when something is absent.
+    pub is_unsure: bool,
 }

@@ -1,0 +1,226 @@
+//! What is remembered of a run from look to look: whether it is quiet, and what became of its driver.
+
+use std::time::{Duration, SystemTime};
+
+use super::absence::{Absence, Sight};
+use super::owned::Owned;
+use super::pace::{self, Pace};
+use super::view::{Ask, Reason, Run, View};
+use crate::k8s::driver::Driver;
+use crate::k8s::pod::Owner;
+
+/// What is known of the driver of a quiet run.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Known {
+    #[default]
+    Nothing,
+    Living,
+    Over,
+    /// No Pod is called its driver, as a cache says.
+    NotFound,
+    /// And past the cache; or no Pod can be it.
+    NoPod,
+}
+
+/// Of one run.
+#[derive(Debug, Default)]
+pub(super) struct RunState {
+    is_here: bool,
+    quiet: Absence,
+    /// None while it lives here.
+    ask_at: Option<Duration>,
+    /// The next question has waited once more, because all nodes had waited.
+    was_put_off: bool,
+    driver: Known,
+    /// Where its driver is, from a registration, a Pod, or an answer.
+    owner: Option<(String, Owner)>,
+    ttl: Option<Duration>,
+    /// Questions for any driver that found none.
+    vain: u32,
+    /// A cache says that it is over.
+    is_doubtful: bool,
+    /// When it was last seen to live, by the node's clock: what was made before may be its.
+    seen: Option<SystemTime>,
+    /// When the newest was made of its directories that no Pod gives to it.
+    newest: Option<SystemTime>,
+}
+
+/// What an operator chose, and how often this node asks.
+pub(super) struct Rules<'a> {
+    pub(super) grace: Duration,
+    pub(super) ttl: Duration,
+    pub(super) pace: &'a Pace,
+}
+
+impl RunState {
+    /// Whether something that was made then may be of this run.
+    pub(super) fn may_own(&self, born: SystemTime) -> bool {
+        self.seen.is_some_and(|seen| born <= seen)
+    }
+
+    /// Whether it is known to go on: a Pod of it lives here, or the API server said that its driver does.
+    pub(super) fn is_certain_to_live(&self) -> bool {
+        self.is_here || self.driver == Known::Living
+    }
+
+    /// Whether its driver has not been asked for, so that nothing is known of a quiet run.
+    pub(super) fn is_unknown(&self) -> bool {
+        !self.is_here && self.driver == Known::Nothing
+    }
+
+    /// Notes whether it lives here now. Where the clock was set back, nothing is known of what is newer.
+    pub(super) fn see(&mut self, lives_here: bool, clock: SystemTime) {
+        self.seen = match self.seen {
+            _ if lives_here => Some(clock),
+            seen => seen.map(|seen| seen.min(clock)),
+        };
+    }
+
+    /// Takes an answer; None when the API server did not say. True when a look would now come to more.
+    pub(super) fn answer(
+        &mut self,
+        ask: &Ask,
+        (now, clock): (Duration, SystemTime),
+        answer: Option<(Driver, String)>,
+        pace: &Pace,
+    ) -> bool {
+        let app = &ask.run().app;
+        let Some((driver, namespace)) = answer else {
+            self.ask_at = Some(pace.again(app, now));
+            return false;
+        };
+        let before = self.driver;
+        self.ask_at = Some(pace.next(app, now));
+        let is_sure = !matches!(ask, Ask::FindDriver { exact: false, .. });
+        self.is_doubtful = false;
+        match driver {
+            Driver::Living(owner) => {
+                self.owner = Some((namespace, owner));
+                self.driver = Known::Living;
+                self.seen = self.seen.max(Some(clock));
+            }
+            Driver::Ended(_) | Driver::Over if !is_sure => {
+                self.is_doubtful = true;
+                self.ask_at = Some(now);
+            }
+            // What was made after its end is not its.
+            Driver::Ended(ended) if self.newest.is_some_and(|newest| newest > ended) => {
+                self.ask_at = Some(pace.look_again(app, now, self.vain));
+                self.vain += 1;
+                self.driver = Known::NoPod;
+            }
+            Driver::Ended(_) => {
+                self.seen = self.seen.max(self.newest);
+                self.driver = Known::Over;
+            }
+            Driver::Over => self.driver = Known::Over,
+            Driver::Unknown => {
+                self.ask_at = Some(pace.look_again(app, now, self.vain));
+                self.vain += 1;
+                self.driver = if is_sure {
+                    Known::NoPod
+                } else {
+                    Known::NotFound
+                };
+            }
+        }
+        self.is_doubtful || (self.driver != before && self.driver != Known::Living)
+    }
+
+    /// Another run was to be asked for first: then this one waits no longer.
+    pub(super) fn wait_for_another(&mut self) {
+        self.ask_at = Some(Duration::ZERO);
+    }
+
+    /// Whether the run is over, and why. `finds` is how many looks at all Pods are left for now.
+    pub(super) fn look(
+        &mut self,
+        run: &Run,
+        owned: &Owned<'_>,
+        view: &View<'_>,
+        rules: &Rules<'_>,
+        (asks, finds, sight): (&mut Vec<Ask>, &mut usize, &mut Sight),
+    ) -> Option<Reason> {
+        if let Some(owner) = owned.owner() {
+            self.owner = Some(owner);
+        }
+        let ttls = owned.pods.iter().map(|pod| pod.outside_driver_ttl);
+        let ttls = ttls.chain(owned.executors.iter().map(|executor| executor.ttl));
+        self.ttl = ttls.flatten().max().or(self.ttl);
+        self.is_here = owned.lives_here();
+        if self.is_here || !owned.is_empty() {
+            self.quiet.note(self.is_here, view.now, sight);
+        }
+        if self.is_here {
+            // No answer holds longer than that.
+            (self.driver, self.ask_at) = (Known::Nothing, None);
+            (self.vain, self.is_doubtful) = (0, false);
+        }
+        // An earlier run may have left its driver here.
+        if (self.is_here || owned.driver_is_outside()) && run.driver.is_none() {
+            self.owner = None;
+        }
+        self.newest = owned.newest();
+        if self.is_here || owned.is_empty() {
+            return None;
+        }
+        let quiet = self.quiet.lasts(view.now);
+        let ttl = self.ttl.unwrap_or(rules.ttl);
+        let is_idle = quiet.is_some_and(|quiet| owned.idle().min(quiet) >= ttl);
+        if owned.driver_is_outside() {
+            self.driver = Known::NoPod;
+        } else if owned.driver_ended_here() {
+            self.driver = Known::Over;
+        } else {
+            self.ask(run, view.now, is_idle, rules.pace, (asks, finds));
+        }
+        match self.driver {
+            // What was made after the end is of another run, whose driver is to be found.
+            Known::Over
+                if run.driver.is_none() && !self.newest.is_none_or(|born| self.may_own(born)) =>
+            {
+                (self.owner, self.driver, self.vain) = (None, Known::Nothing, 0);
+                None
+            }
+            Known::Over if quiet >= Some(rules.grace) => Some(Reason::DriverOver),
+            Known::NoPod if self.owner.is_none() && is_idle => Some(Reason::Idle),
+            _ => None,
+        }
+    }
+
+    fn ask(
+        &mut self,
+        run: &Run,
+        now: Duration,
+        is_idle: bool,
+        pace: &Pace,
+        (asks, finds): (&mut Vec<Ask>, &mut usize),
+    ) {
+        let at = *self.ask_at.get_or_insert_with(|| pace.first(&run.app, now));
+        // What would end it is asked for past the cache.
+        let exact = self.is_doubtful || (is_idle && self.driver == Known::NotFound);
+        if now < at && !(exact && self.owner.is_none()) {
+            return;
+        }
+        if pace.resumes && !self.was_put_off {
+            (self.was_put_off, self.ask_at) = (true, Some(pace.first(&run.app, now)));
+            return;
+        }
+        let run = run.clone();
+        let ask = match self.owner.clone() {
+            Some((namespace, owner)) => Ask::Driver {
+                run,
+                namespace,
+                owner,
+            },
+            None if *finds == 0 => return,
+            None => {
+                *finds -= 1;
+                Ask::FindDriver { run, exact }
+            }
+        };
+        // Until the answer is there.
+        (self.was_put_off, self.ask_at) = (false, Some(now + pace::AGAIN));
+        asks.push(ask);
+    }
+}

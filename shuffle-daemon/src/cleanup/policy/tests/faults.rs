@@ -1,0 +1,282 @@
+//! Faults that the simulation (`tests/sim`) or reading has found: each by name, so that none comes back.
+
+use std::time::UNIX_EPOCH;
+
+use kube::runtime::watcher::Event;
+
+use super::*;
+use crate::cleanup::look::{Look, Step};
+use crate::k8s::pod_table::PodTable;
+
+fn in_app(relative: &str, executor: Option<&str>, born: u64) -> Entry {
+    Entry {
+        app: Some(APP.into()),
+        executor: executor.map(Into::into),
+        ..entry(relative, born)
+    }
+}
+
+fn is_app(removal: &Removal) -> bool {
+    matches!(removal, Removal::App { .. })
+}
+
+/// Of a watch that was listed so many times, without any Pod.
+fn empty_table(relists: usize) -> Pods {
+    let (mut table, reader) = PodTable::new(1);
+    for _ in 0..relists {
+        table.handle(0, Event::Init);
+        table.handle(0, Event::InitDone);
+    }
+    Pods::clone(&reader.snapshot())
+}
+
+/// A list from a cache may be older than the Pod: the grace period began while the Pod lived, and was over
+/// when it was deleted by force, with its process still running.
+#[test]
+fn an_absence_does_not_begin_with_a_list_from_a_cache() {
+    let mut world = World::new();
+    let table = empty_table(1);
+    for _ in 0..20 {
+        let decision = world.look(5, &table);
+        assert_eq!(decision.removals, []);
+    }
+    assert!((0..3).any(|_| world.look(5, &table).is_unsure));
+    // The list past all caches still has it; then it is deleted.
+    world.at(0);
+    world.pods.clear();
+    assert_eq!(world.at(0).removals, []);
+    assert_eq!(world.look(10, &table).removals, []);
+    assert_eq!(world.look(5, &table).removals, [leftovers()]);
+}
+
+/// An executor that registered while the API server was away, or was found on the disk, is known without its
+/// Pod; its files went with the driver while it ran.
+#[test]
+fn an_executor_that_is_known_without_its_pod_lives_while_its_pod_does() {
+    let mut world = World::new();
+    world.apps[0].executors[0].driver = None;
+    for uid in [Some("another"), None] {
+        world.apps[0].executors[0].pod = uid.map(Into::into);
+        for id in ["1", "EXECID"] {
+            world.pods[0].executor = Some(id.into());
+            assert_eq!(world.removed(600, &Driver::Over), []);
+        }
+    }
+}
+
+/// The Completed driver of an earlier run is not that of executors without an owner, whose directories were
+/// made after its end.
+#[test]
+fn what_was_made_after_the_end_of_a_driver_is_not_its() {
+    for pod in [None, Some("gone".to_owned())] {
+        let mut world = World::new();
+        world.pods.clear();
+        world.apps[0].executors[0].driver = None;
+        world.apps[0].executors[0].pod = pod;
+        world.apps[0].idle = Duration::from_secs(1_000_000);
+        world.entries[0].born = UNIX_EPOCH + Duration::from_secs(100);
+        // Something that only its path gives to the application, so that a driver is looked for.
+        world
+            .entries
+            .push(in_app(&format!("{APP}/5/{OTHER}"), Some("5"), 50));
+        let ended = Driver::Ended(UNIX_EPOCH + Duration::from_secs(60));
+        let removed = world.removed(3000, &ended);
+        assert!(!removed.iter().any(is_app), "{removed:?}");
+        assert!(world.removed(1000, &ended).iter().any(is_app), "idle");
+    }
+}
+
+/// A cache that is older than the driver said that an application is over.
+#[test]
+fn a_driver_that_was_looked_for_is_over_past_the_cache_only() {
+    let mut world = World::new();
+    world.apps.clear();
+    world.pods.clear();
+    world.entries = vec![in_app(&format!("{APP}/1/{DIR}"), Some("1"), 50)];
+    let mut exact = Vec::new();
+    for _ in 0..60 {
+        let decision = world.at(5);
+        assert_eq!(decision.removals, []);
+        for ask in &decision.asks {
+            let driver = match ask {
+                Ask::FindDriver { exact: false, .. } => {
+                    Driver::Ended(UNIX_EPOCH + Duration::from_secs(60))
+                }
+                Ask::FindDriver { .. } | Ask::Driver { .. } => {
+                    exact.push(ask.clone());
+                    Driver::Living(owner("driver"))
+                }
+            };
+            world.answer(ask, Some(driver));
+        }
+    }
+    assert!(
+        matches!(exact[0], Ask::FindDriver { exact: true, .. }),
+        "{exact:?}"
+    );
+}
+
+/// Directories that only their path gives to an application went with an earlier run whose Completed driver
+/// was on this node.
+#[test]
+fn what_nobody_saw_made_does_not_go_with_an_ended_driver_of_the_node() {
+    let mut world = World::new();
+    world.apps.clear();
+    world.entries = vec![in_app(&format!("{APP}/1/{DIR}"), Some("1"), 500)];
+    world.pods = vec![Pod {
+        role: Role::Driver,
+        executor: None,
+        living: false,
+        owner: None,
+        mounts: Vec::new(),
+        ..pod("old-driver", None)
+    }];
+    assert_eq!(world.removed(600, &Driver::Living(owner("new-driver"))), []);
+}
+
+/// They go with the run that was seen living when they were made, also when nothing else of it is left.
+#[test]
+fn what_was_made_while_a_run_lived_goes_with_it() {
+    let mut world = World::new();
+    world.apps.clear();
+    world.entries = vec![in_app(&format!("{APP}/1/{DIR}"), Some("1"), 500)];
+    world.at(5);
+    world.pods.clear();
+    let removed = world.removed(60, &Driver::Over);
+    assert!(
+        !removed.is_empty() && removed.iter().all(is_app),
+        "{removed:?}"
+    );
+}
+
+/// A driver that cannot be found was looked for every five minutes from the start, for all applications at
+/// once: each look costs the API server one at all Pods.
+#[test]
+fn looks_at_all_pods_are_few() {
+    let mut world = World::new();
+    world.apps.clear();
+    world.pods.clear();
+    world.entries = (0..50)
+        .map(|app| Entry {
+            app: Some(format!("spark-{app}")),
+            ..in_app(&format!("spark-{app}/1/{DIR}"), Some("1"), 50)
+        })
+        .collect();
+    let mut asks = Vec::new();
+    for _ in 0..720 {
+        let decision = world.at(5);
+        for ask in &decision.asks {
+            world.answer(ask, Some(Driver::Unknown));
+        }
+        asks.push(decision.asks.len());
+    }
+    assert!(asks.iter().all(|asks| *asks <= 4), "{asks:?}");
+    let first: usize = asks[..60].iter().sum();
+    let last: usize = asks[660..].iter().sum();
+    assert!(first >= 50 && last <= 60, "{first} and then {last}");
+}
+
+/// Nodes that begin together asked for one driver together.
+#[test]
+fn nodes_ask_at_times_of_their_own() {
+    let first = |node: u32| {
+        let mut world = World::new();
+        world.policy = Policy::new(world.policy.settings, &format!("node-{node}"));
+        world.pods.clear();
+        (0..100)
+            .find(|_| !world.at(1).asks.is_empty())
+            .map(|_| world.now)
+    };
+    let times: HashSet<_> = (0..50).filter_map(first).collect();
+    assert!(times.len() > 15, "{times:?}");
+}
+
+/// Clocks of nodes are set while Pods run.
+#[test]
+fn a_clock_that_is_set_back_makes_no_orphans() {
+    // The Pod was there before, says the order of things; the clock says that it began later.
+    let mut world = World::new();
+    world.at(5);
+    world.entries.push(entry("spark-own", 30));
+    assert_eq!(world.removed(600, &Driver::Over), []);
+    // This daemon has seen neither before, but a Pod cannot have begun in the future,
+    let mut world = World::new();
+    world.entries.push(entry("spark-own", 30));
+    world.pods[0].started = Some(UNIX_EPOCH + Duration::from_secs(world.now + 36_000));
+    assert_eq!(world.removed(600, &Driver::Over), []);
+    // nor long after it was assigned to the node.
+    let mut world = World::new();
+    world.entries.push(entry("spark-own", 30));
+    world.pods[0].scheduled = Some(UNIX_EPOCH + Duration::from_secs(20));
+    assert_eq!(world.removed(600, &Driver::Over), []);
+}
+
+/// The annotation with an application's time limit was lost with the Pod, at a restart.
+#[test]
+fn the_time_limit_of_an_application_is_known_from_its_registration() {
+    let mut world = World::new();
+    world.pods.clear();
+    world.apps = vec![app("exec", None)];
+    world.apps[0].executors[0].ttl = Some(Duration::from_secs(7200));
+    world.apps[0].idle = Duration::from_secs(1_000_000);
+    world.tidied();
+    assert_eq!(world.removed(7190, &Driver::Unknown), []);
+    assert!(world.removed(100, &Driver::Unknown).iter().any(is_app));
+}
+
+/// An empty directory was removed while a Pod that starts had it mounted.
+#[test]
+fn empty_directories_stay_while_anybody_may_use_them() {
+    let mut world = World::new();
+    let empty = || Entry {
+        kind: Kind::Empty,
+        ..in_app(APP, None, 10)
+    };
+    world.entries.push(empty());
+    assert_eq!(world.removed(600, &Driver::Over), []);
+    // Of an application that nobody knows it goes, unless a Pod of it comes.
+    world.entries = vec![empty()];
+    world.apps.clear();
+    world.pods[0].started = None;
+    assert_eq!(world.removed(60, &Driver::Over), []);
+    world.pods.clear();
+    let removed = world.at(5).removals;
+    assert!(matches!(
+        removed[..],
+        [Removal::Orphan {
+            kind: Kind::Empty,
+            ..
+        }]
+    ));
+}
+
+/// A directory that cannot be removed, or a dry run, cost a list past all caches every five seconds.
+#[test]
+fn what_cannot_be_removed_is_tried_less_and_less_often() {
+    let mut world = World::new();
+    world.apps.clear();
+    world.pods.clear();
+    world.entries = vec![entry("spark-old", 50)];
+    let mut lists = Vec::new();
+    for _ in 0..720 {
+        let listed = world.step(5, |policy, view| {
+            let mut look = Look::begin(policy, view);
+            let mut listed = false;
+            while let Some(step) = look.next_step() {
+                match step {
+                    Step::Confirm => {
+                        listed = true;
+                        look.confirm(policy, view);
+                    }
+                    Step::Remove(removal) => look.removed(policy, removal, true),
+                    other => panic!("{other:?}"),
+                }
+            }
+            listed
+        });
+        lists.push(listed);
+    }
+    let count = |lists: &[bool]| lists.iter().filter(|listed| **listed).count();
+    assert!(count(&lists[..60]) >= 4, "at first");
+    assert_eq!(count(&lists[480..]), 4, "every five minutes then");
+}
