@@ -5,7 +5,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-builtin-rules --no-print-directory
-.PHONY: help build image image-arm64 image-check kube demo test test-matrix test-cluster vectors syscalls bench bench-micro check fmt clippy doc deny tidy advisories fuzz clean
+.PHONY: help build image image-arm64 image-check kube demo test test-sim test-matrix test-cluster vectors syscalls bench bench-micro check fmt clippy doc deny tidy advisories fuzz clean
 
 # Python environments with Spark (460 MB each) and cargo tools: outside the tree, so that a fresh clone finds them.
 override SHUFFLE_CACHE := $(abspath $(or $(SHUFFLE_CACHE),$(HOME)/.cache/shuffle-daemon))
@@ -88,6 +88,10 @@ test-matrix: build ## Run each Spark line from 3.4 to 4.3, and two at once (3 GB
 	@.ci/need java python
 	$(SPARK).venv all >/dev/null
 	$(TEST) --features e2e/matrix --test matrix
+
+test-sim: ## Simulate 100,000 schedules of Pods, disks and failures; SIM_SCHEDULES=N, SIM_SEED=N for one
+	@.ci/need rust cc
+	SIM_SCHEDULES=$(or $(SIM_SCHEDULES),100000) cargo test --locked --release --package e2e --test sim -- --nocapture
 
 # Stories share one cluster and play one after another, so that a second one does not wait with its limit running.
 test-cluster: image ## Run Spark on a real Kubernetes node with the chart (root, under 25 minutes); TEST_ARGS=NAME for one story
