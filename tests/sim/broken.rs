@@ -12,7 +12,8 @@ use shuffle_daemon::k8s::pod_table::Pods;
 pub(crate) enum Broken {
     /// Removes without a fresh list of the Pods.
     NoConfirmation,
-    /// Looks although the table was never complete, or the API server is away.
+    /// Looks although the table was never complete, or the API server is away, and takes a list that
+    /// failed for an empty one.
     TrustsNothingSeen,
     /// Takes the word of a cache for the end of a driver.
     BelievesCaches,

@@ -48,8 +48,13 @@ impl World {
             if self.judge.sight.0 != self.daemon.life {
                 self.judge.sight.1 = now;
             }
+            // What no list has confirmed is to be seen again.
+            let listed = |since: &u64| now - *since >= LISTED_WITHIN;
+            self.judge.quiet.retain(|_, since| listed(since));
         } else {
-            self.judge.sight.0 = self.daemon.life;
+            if now - self.judge.sight.1 >= LISTED_WITHIN {
+                self.judge.sight.0 = self.daemon.life;
+            }
             self.note_quiet();
         }
         for index in 0..self.disk.dirs.len() {

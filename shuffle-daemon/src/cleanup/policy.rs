@@ -70,6 +70,8 @@ pub struct Policy {
     failures: Failures,
     /// How often the table of the last look had been listed.
     relists: Option<u64>,
+    /// The table that was there when nobody could look: until it is listed anew it may be as old.
+    stale: Option<u64>,
     /// A driver was found to be over, or an application is removed and leaves empty directories.
     has_news: bool,
 }
@@ -86,6 +88,7 @@ impl Policy {
             executors: HashMap::new(),
             failures: Failures::default(),
             relists: None,
+            stale: None,
             has_news: false,
         }
     }
@@ -139,6 +142,9 @@ impl Policy {
     pub fn decide(&mut self, view: &View<'_>) -> Decision {
         let mut decision = Decision::default();
         self.pace.look(view.now);
+        if self.pace.resumes && view.pods.relists() == self.relists {
+            self.stale = self.relists;
+        }
         let named = Named::of(view);
         let runs = Living::of(view);
         let owned = self.owned(view, &runs, &named);
@@ -199,9 +205,11 @@ impl Policy {
             owned.entry(run.clone()).or_default();
         }
         self.runs.retain(|run, _| owned.contains_key(run));
+        // What an old table calls living may have ended before something else was made.
+        let is_late = view.pods.relists().is_some() && view.pods.relists() == self.stale;
         for (run, owned) in &owned {
             let state = self.runs.entry(run.clone()).or_default();
-            state.see(owned.lives_here(), view.clock);
+            state.see(owned.lives_here() && !is_late, view.clock);
         }
         for (app, entries) in by_path {
             for entry in entries {

@@ -41,9 +41,11 @@ pub fn discover(
         .into_iter()
         .filter_map(|((app, executor), mut entries)| {
             let pod = maker(app, executor, &entries, pods);
-            if let Some(pod) = pod {
+            match pod {
                 // What is older or newer is of another run with the same ids.
-                entries.retain(|entry| pod.may_have_made(entry.born));
+                Some(pod) => entries.retain(|entry| pod.may_have_made(entry.born)),
+                None if pods.iter().any(|pod| is_called(pod, app, executor)) => return None,
+                None => {}
             }
             let host_dirs = newest_of_each(&entries, roots);
             let born = entries.iter().map(|entry| entry.born).max()?;
@@ -55,15 +57,14 @@ pub fn discover(
 /// The Pod that made the newest of these directories, if there is one: a living one, or the latest.
 fn maker<'a>(app: &str, executor: &str, entries: &[&Entry], pods: &'a Pods) -> Option<&'a Pod> {
     let newest = entries.iter().map(|entry| entry.born).max()?;
-    let may_be = |pod: &&Pod| {
-        pod.role == Role::Executor
-            && pod.app == app
-            && pod.executor.as_deref() == Some(executor)
-            && pod.may_have_made(newest)
-    };
+    let may_be = |pod: &&Pod| is_called(pod, app, executor) && pod.may_have_made(newest);
     let all = pods.iter().map(AsRef::as_ref);
     all.filter(may_be)
         .max_by_key(|pod| (pod.living, pod.started))
+}
+
+fn is_called(pod: &Pod, app: &str, executor: &str) -> bool {
+    pod.role == Role::Executor && pod.app == app && pod.executor.as_deref() == Some(executor)
 }
 
 /// The newest directory of each parent, which is one of each disk.
@@ -229,7 +230,10 @@ mod tests {
         let roots = ["/d0".to_owned()];
         let pods = Pods::complete([late]);
         assert_eq!(discover(&entries, &roots, &pods, &living, |_, _| false), []);
-        let pods = Pods::complete([pod()]);
+        let pods = Pods::complete([Pod {
+            local_dirs: vec!["/x".into()],
+            ..pod()
+        }]);
         assert_eq!(
             discover(&entries, &roots, &pods, &living, |_, _| false).len(),
             1

@@ -281,7 +281,10 @@ fn a_second_run_with_the_same_id_does_not_keep_the_first() {
     second.dirs = vec![(0, OTHER.into())];
     world.apps[0].executors.push(second);
     world.entries.push(entry(OTHER, 200));
-    world.pods = vec![pod("exec-b", Some("driver-b"))];
+    world.pods = vec![Pod {
+        executor: Some("2".into()),
+        ..pod("exec-b", Some("driver-b"))
+    }];
     world.tidied();
     let removed = world.removed(60, &Driver::Over);
     assert!(

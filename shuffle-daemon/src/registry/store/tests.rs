@@ -203,7 +203,7 @@ fn what_kubernetes_said_is_kept() {
             uid: "u-1".into(),
             driver_name: "driver".into(),
             driver_uid: "u-0".into(),
-            outside_driver_ttl: Some(std::time::Duration::from_secs(60)),
+            outside_driver_ttl: Some(Duration::from_secs(60)),
         }),
         ..registration("4")
     };

@@ -49,6 +49,43 @@ fn an_absence_does_not_begin_with_a_list_from_a_cache() {
     assert_eq!(world.look(5, &table).removals, [leftovers()]);
 }
 
+/// The table of an outage still showed a Pod of an earlier run with the id, and gave that run what was made
+/// since: an executor that is known by the id alone went with the driver of the earlier run.
+#[test]
+fn a_table_from_before_an_outage_proves_no_life() {
+    let mut world = World::new();
+    world.apps[0].executors[0].pod = None;
+    world.apps[0].executors[0].driver = None;
+    let (mut table, reader) = PodTable::new(1);
+    let object = serde_json::from_value(serde_json::json!({
+        "metadata": {
+            "name": "exec-1", "namespace": "spark", "uid": "exec",
+            "labels": {"spark-app-selector": APP, "spark-role": "executor", "spark-exec-id": "1"},
+            "ownerReferences": [{"apiVersion": "v1", "kind": "Pod", "name": "driver", "uid": "driver", "controller": true}]
+        },
+        "spec": {"containers": [{"name": "spark-kubernetes-executor"}]},
+        "status": {"phase": "Running"}
+    }));
+    table.handle(0, Event::Init);
+    table.handle(0, Event::InitApply(object.unwrap()));
+    table.handle(0, Event::InitDone);
+    let shown = Pods::clone(&reader.snapshot());
+    world.look(5, &shown);
+    // Made in an outage, by a Pod that is gone before anybody could look.
+    world.entries = vec![entry(DIR, 1030)];
+    world.look(60, &shown);
+    world.pods.clear();
+    let removed = world.removed(300, &Driver::Over);
+    let without_driver = Run {
+        app: APP.into(),
+        driver: None,
+    };
+    assert!(
+        world.policy.runs.contains_key(&without_driver),
+        "{removed:?}"
+    );
+}
+
 /// An executor that registered while the API server was away, or was found on the disk, is known without its
 /// Pod; its files went with the driver while it ran.
 #[test]
