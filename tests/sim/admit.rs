@@ -31,19 +31,22 @@ impl World {
             .find(&registration.app, &registration.executor);
         let replaces =
             known.is_some_and(|known| known.registration.local_dirs != registration.local_dirs);
+        let unverified = || {
+            let located = admission::from_outdated(&found, &registration, peer());
+            located.unwrap_or_else(|| Registration {
+                unverified: Some(peer()),
+                ..registration.clone()
+            })
+        };
+        if !self.daemon.reached {
+            return Some(unverified());
+        }
         if !replaces && found.iter().any(|pod| !pod.addresses.is_empty()) {
             return judge(&found, registration);
         }
-        let unverified = Registration {
-            unverified: Some(peer()),
-            ..registration.clone()
-        };
-        if !self.daemon.reached {
-            return Some(unverified);
-        }
         // `ApiServer::executor_now`.
         let Some(listed) = self.pods_now() else {
-            return Some(unverified);
+            return Some(unverified());
         };
         let listed: Vec<_> = listed.into_iter().map(Arc::new).collect();
         let living = listed.iter().filter(|pod| pod.living);
@@ -146,6 +149,6 @@ fn peer() -> IpAddr {
 }
 
 fn judge(candidates: &[Arc<Pod>], registration: Registration) -> Option<Registration> {
-    let pod = admission::at_address(candidates, peer())?;
+    let pod = admission::at_address(candidates, peer(), &registration)?;
     admission::confirm(pod, registration).ok()
 }

@@ -140,7 +140,11 @@ impl Admission {
             let placed = found.iter().any(|pod| !pod.addresses.is_empty());
             let shown = placed && (asked || !replaces);
             if shown || (waited >= WAIT_MAX && !found.is_empty()) {
-                return self.judge(&found, registration, peer);
+                return if self.reach.is_reached() {
+                    self.judge(&found, registration, peer)
+                } else {
+                    self.unreachable(&found, registration, peer)
+                };
             }
             if waited >= WAIT_MAX {
                 return Err(self.no_pod(&registration));
@@ -148,11 +152,11 @@ impl Admission {
             if (waited >= ASK_AFTER || replaces) && !asked {
                 asked = true;
                 if !self.reach.is_reached() {
-                    return self.unreachable(registration, peer);
+                    return self.unreachable(&found, registration, peer);
                 }
                 let (app, executor) = (&registration.app, &registration.executor);
                 let Ok(found) = self.api.executor_now(app, executor).await else {
-                    return self.unreachable(registration, peer);
+                    return self.unreachable(&found, registration, peer);
                 };
                 let found: Vec<_> = found.into_iter().map(Arc::new).collect();
                 let living = found.iter().filter(|pod| pod.living);
@@ -174,7 +178,7 @@ impl Admission {
         registration: Registration,
         peer: IpAddr,
     ) -> Result<Registration, Refusal> {
-        let Some(pod) = at_address(candidates, peer) else {
+        let Some(pod) = at_address(candidates, peer, &registration) else {
             let refusal = wrong_address(candidates, &registration, peer);
             if let Some(pod) = candidates.first() {
                 self.events.refused(pod, &refusal);
@@ -186,19 +190,21 @@ impl Admission {
 
     fn unreachable(
         &self,
+        shown: &[Arc<Pod>],
         registration: Registration,
         peer: IpAddr,
     ) -> Result<Registration, Refusal> {
-        match self.when_unreachable {
-            WhenUnreachable::Refuse => Err(Refusal::Unreachable),
-            WhenUnreachable::Accept => {
-                metrics::registrations_unverified().increment(1);
-                Ok(Registration {
-                    unverified: Some(peer.to_canonical()),
-                    ..registration
-                })
-            }
-        }
+        let located = from_outdated(shown, &registration, peer);
+        let unverified = match (located, self.when_unreachable) {
+            (Some(located), _) => located,
+            (None, WhenUnreachable::Refuse) => return Err(Refusal::Unreachable),
+            (None, WhenUnreachable::Accept) => Registration {
+                unverified: Some(peer.to_canonical()),
+                ..registration
+            },
+        };
+        metrics::registrations_unverified().increment(1);
+        Ok(unverified)
     }
 
     fn no_pod(&self, registration: &Registration) -> Refusal {
@@ -245,12 +251,38 @@ pub fn confirm(pod: &Pod, registration: Registration) -> Result<Registration, Re
     })
 }
 
-/// The Pod with the address that a connection comes from.
+/// What a table from before an outage can tell of a registration: where its directories lie. Whose they are
+/// must be verified, since an earlier run may have had a Pod with the same ids. None when no Pod of the
+/// table confirms it.
 #[must_use]
-pub fn at_address(pods: &[Arc<Pod>], peer: IpAddr) -> Option<&Arc<Pod>> {
+pub fn from_outdated(
+    shown: &[Arc<Pod>],
+    registration: &Registration,
+    peer: IpAddr,
+) -> Option<Registration> {
+    let pod = at_address(shown, peer, registration)?;
+    let located = confirm(pod, registration.clone()).ok()?;
+    Some(Registration {
+        pod: None,
+        unverified: Some(peer.to_canonical()),
+        ..located
+    })
+}
+
+/// The Pod at the peer's address. Runs that share an id may have several there (the node's network): one
+/// that confirms the registration goes first, then the one that began last.
+#[must_use]
+pub fn at_address<'a>(
+    pods: &'a [Arc<Pod>],
+    peer: IpAddr,
+    registration: &Registration,
+) -> Option<&'a Arc<Pod>> {
     let peer = peer.to_canonical();
     let is_peers = |pod: &&Arc<Pod>| pod.addresses.iter().any(|ip| ip.to_canonical() == peer);
-    pods.iter().find(is_peers)
+    pods.iter().filter(is_peers).max_by_key(|pod| {
+        let confirms = confirm(pod, registration.clone()).is_ok();
+        (confirms, pod.started.is_none(), pod.started)
+    })
 }
 
 /// Pods that may be an executor.

@@ -5,7 +5,7 @@
 //! table, so that a Pod whose deletion nobody saw is gone. Any event may come twice, late, or for
 //! a Pod that is not known.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -18,7 +18,8 @@ use super::pod::Pod;
 /// What is known at one moment.
 #[derive(Debug, Clone, Default)]
 pub struct Pods {
-    by_uid: HashMap<String, Arc<Pod>>,
+    /// In the order of UIDs, so that the same events lead to the same decisions.
+    by_uid: BTreeMap<String, Arc<Pod>>,
     complete: bool,
     relists: Option<u64>,
 }
@@ -70,9 +71,9 @@ impl Pods {
 /// Pods of one watch.
 #[derive(Debug, Default)]
 struct Source {
-    known: HashMap<String, Arc<Pod>>,
+    known: BTreeMap<String, Arc<Pod>>,
     /// Pods of a relist that is not complete yet.
-    relist: Option<HashMap<String, Arc<Pod>>>,
+    relist: Option<BTreeMap<String, Arc<Pod>>>,
     complete: bool,
 }
 
@@ -167,7 +168,7 @@ impl Source {
     fn handle(&mut self, event: Event<v1::Pod>) -> bool {
         match event {
             Event::Init => {
-                self.relist = Some(HashMap::new());
+                self.relist = Some(BTreeMap::new());
                 false
             }
             Event::InitApply(pod) => {

@@ -154,17 +154,15 @@ pub fn judge(
     let was_there =
         |pod: &&Arc<Pod>| pod.living || came.is_some_and(|came| pod.may_have_made(came));
     let found = admission::candidates(pods.iter().filter(was_there), &registration);
-    let found = match found.iter().find(|pod| pod.living) {
-        Some(living) => vec![Arc::clone(living)],
-        None => found,
-    };
+    let living: Vec<_> = found.iter().filter(|pod| pod.living).cloned().collect();
+    let found = if living.is_empty() { found } else { living };
     let Some(first) = found.first() else {
         return Verdict::NoPod;
     };
     if found.iter().all(|pod| pod.addresses.is_empty()) {
         return Verdict::Unknown;
     }
-    let Some(pod) = admission::at_address(&found, peer) else {
+    let Some(pod) = admission::at_address(&found, peer, &registration) else {
         let refusal = admission::wrong_address(&found, &registration, peer);
         return Verdict::Refused(registration, Arc::clone(first), refusal);
     };
@@ -220,6 +218,26 @@ mod tests {
         };
         let found = verdict(&[Arc::new(ended)], "/data/spark/blockmgr-x", HERE);
         assert!(matches!(found, Verdict::NoPod), "{found:?}");
+    }
+
+    /// Of another run of the application, which the API server has not heard the end of.
+    #[test]
+    fn a_living_pod_of_the_same_id_refuses_nothing() {
+        let other = Pod {
+            uid: "uid-0".into(),
+            mounts: Vec::new(),
+            ..Pod::clone(&pod("a", "7", HERE))
+        };
+        for pods in [
+            [Arc::new(other.clone()), pod("a", "7", HERE)],
+            [pod("a", "7", HERE), Arc::new(other)],
+        ] {
+            let found = verdict(&pods, "/data/spark/blockmgr-x", HERE);
+            let Verdict::Confirmed(confirmed) = found else {
+                panic!("{found:?}");
+            };
+            assert_eq!(confirmed.pod.unwrap().uid, "uid-a");
+        }
     }
 
     #[test]

@@ -43,6 +43,9 @@ pub(super) struct RunState {
     seen: Option<SystemTime>,
     /// When the newest was made of its directories that no Pod gives to it.
     newest: Option<SystemTime>,
+    /// What its driver ended after, by the time when it was made. Stays when the clock is set back: both
+    /// times are of before.
+    ended_after: Option<SystemTime>,
 }
 
 /// What an operator chose, and how often this node asks.
@@ -56,6 +59,11 @@ impl RunState {
     /// Whether something that was made then may be of this run.
     pub(super) fn may_own(&self, born: SystemTime) -> bool {
         self.seen.is_some_and(|seen| born <= seen)
+    }
+
+    /// Whether it was seen to live after that, or is known to have ended after it.
+    fn may_have_made(&self, born: SystemTime) -> bool {
+        self.may_own(born) || self.ended_after.is_some_and(|last| born <= last)
     }
 
     /// Whether it is known to go on: a Pod of it lives here, or the API server said that its driver does.
@@ -111,6 +119,7 @@ impl RunState {
             }
             Driver::Ended(_) => {
                 self.seen = self.seen.max(self.newest);
+                self.ended_after = self.newest;
                 self.driver = Known::Over;
             }
             Driver::Over => self.driver = Known::Over,
@@ -154,7 +163,7 @@ impl RunState {
         if self.is_here {
             // No answer holds longer than that.
             (self.driver, self.ask_at) = (Known::Nothing, None);
-            (self.vain, self.is_doubtful) = (0, false);
+            (self.vain, self.is_doubtful, self.ended_after) = (0, false, None);
         }
         // An earlier run may have left its driver here.
         if (self.is_here || owned.driver_is_outside()) && run.driver.is_none() {
@@ -177,7 +186,8 @@ impl RunState {
         match self.driver {
             // What was made after the end is of another run, whose driver is to be found.
             Known::Over
-                if run.driver.is_none() && !self.newest.is_none_or(|born| self.may_own(born)) =>
+                if run.driver.is_none()
+                    && !self.newest.is_none_or(|born| self.may_have_made(born)) =>
             {
                 (self.owner, self.driver, self.vain) = (None, Known::Nothing, 0);
                 None

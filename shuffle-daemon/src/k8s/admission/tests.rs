@@ -84,3 +84,34 @@ fn a_pod_with_the_real_id_goes_before_placeholders() {
     };
     assert!(candidates(pods.iter(), &other).is_empty());
 }
+
+/// The table of an outage still showed a Pod of an earlier run with the same ids, whose driver ended: map outputs
+/// of a living application went with it.
+#[test]
+fn a_table_from_before_an_outage_tells_where_but_not_whose() {
+    let shown = [pod("a", "7", "10.0.0.1")];
+    let peer = "10.0.0.1".parse().unwrap();
+    let located = from_outdated(&shown, &registration(&["/data/spark/blockmgr-x"]), peer).unwrap();
+    assert_eq!(located.host_dirs, ["/mnt/disk1/one/blockmgr-x"]);
+    assert_eq!((located.pod, located.unverified), (None, Some(peer)));
+    for (dir, peer) in [
+        ("/tmp/blockmgr-x", "10.0.0.1"),
+        ("/data/spark/blockmgr-x", "10.0.0.9"),
+    ] {
+        let told = from_outdated(&shown, &registration(&[dir]), peer.parse().unwrap());
+        assert!(told.is_none(), "{told:?}");
+    }
+}
+
+/// Executors in the node's network have one address, and runs that share an id may meet.
+#[test]
+fn of_two_pods_the_one_that_began_last_registers() {
+    let old = Pod {
+        started: Some(std::time::UNIX_EPOCH),
+        ..Pod::clone(&pod("b", "7", "10.0.0.1"))
+    };
+    let both = [pod("a", "7", "10.0.0.1"), Arc::new(old)];
+    let peer = "10.0.0.1".parse().unwrap();
+    let found = at_address(&both, peer, &registration(&["/data/spark/blockmgr-x"]));
+    assert_eq!(found.unwrap().uid, "uid-a");
+}

@@ -317,3 +317,18 @@ fn what_cannot_be_removed_is_tried_less_and_less_often() {
     assert!(count(&lists[..60]) >= 4, "at first");
     assert_eq!(count(&lists[480..]), 4, "every five minutes then");
 }
+
+/// Known by its id alone, after its driver had been found to have ended: the clock was set back, and the answer
+/// counted no more, at every look, so that its files stayed for ever.
+#[test]
+fn an_end_holds_when_the_clock_is_set_back() {
+    let mut world = World::new();
+    world.pods.clear();
+    world.apps[0].executors[0].pod = None;
+    world.apps[0].executors[0].driver = None;
+    // By a clock that ran ahead when both were written.
+    world.entries = vec![entry(DIR, 10_000)];
+    let ended = Driver::Ended(UNIX_EPOCH + Duration::from_secs(10_050));
+    let removed = world.removed(120, &ended);
+    assert!(removed.iter().any(is_app), "{removed:?}");
+}
