@@ -22,14 +22,16 @@ impl World {
     /// As `k8s::api::ApiServer::driver`.
     pub(crate) fn get_driver(&mut self, owner: &Owner) -> Option<(Driver, String)> {
         let lag = self.lag();
-        let cached = self.driver_as_of(owner, self.now.saturating_sub(lag))?;
-        let driver = match cached {
+        let cached_at = self.now.saturating_sub(lag);
+        let cached = self.driver_as_of(owner, cached_at)?;
+        let (driver, known_at) = match cached {
             Driver::Over if self.broken != Some(Broken::BelievesCaches) => {
-                self.driver_as_of(owner, self.now)?
+                (self.driver_as_of(owner, self.now)?, self.now)
             }
-            cached => cached,
+            cached => (cached, cached_at),
         };
-        if matches!(driver, Driver::Living(_)) {
+        // Only the cache itself excuses the daemon, not what a broken one makes of its answer.
+        if matches!(self.told_of(owner, known_at), Driver::Living(_)) {
             self.note_deceived(|run, world| {
                 let of = world.runs[run].driver;
                 of.is_some_and(|driver| world.cluster.pods[driver].uid == owner.uid)
@@ -56,6 +58,11 @@ impl World {
             (Some(Broken::OnlyDeletedIsOver), Some(_)) => Driver::Living(owner.clone()),
             _ => Driver::named(owner, object.as_ref()),
         })
+    }
+
+    fn told_of(&self, owner: &Owner, time: u64) -> Driver {
+        let found = self.cluster.named(&owner.name, time);
+        Driver::named(owner, found.map(|pod| pod.object(time)).as_ref())
     }
 
     /// As `k8s::api::ApiServer::find_driver`.

@@ -32,7 +32,7 @@ use world::{END, World};
 /// Schedules when nobody says otherwise.
 const SCHEDULES: u64 = 2000;
 /// Within so many schedules a broken policy must be found out.
-const CAUGHT_WITHIN: u64 = 500;
+const CAUGHT_WITHIN: u64 = 4000;
 const SHOWN_MAX: usize = 8;
 
 fn number(variable: &str) -> Option<u64> {
