@@ -32,6 +32,7 @@ pub(crate) fn check(files: &[TextFile]) -> Vec<String> {
         }
         if let Some((_, below)) = path.split_once("/src/")
             && below.matches('/').count() > DEPTH_MAX
+            && !file.is_test()
         {
             findings.push(format!("{path}: more than {DEPTH_MAX} folders below src"));
         }

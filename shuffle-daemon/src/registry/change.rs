@@ -8,6 +8,7 @@ use std::collections::HashSet;
 use super::Registration;
 
 /// One change.
+#[expect(clippy::large_enum_variant, reason = "nearly all are registrations")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Change {
     /// A new executor, or new directories of one.

@@ -96,7 +96,7 @@ impl Policy {
         let owners = Owners::of(view, living, removals);
         for entry in view.entries {
             let key = (entry.root, entry.relative.clone());
-            let mut seen = before.remove(&key).unwrap_or(Seen {
+            let mut seen = before.remove(&key).unwrap_or_else(|| Seen {
                 first: view.now,
                 owner: Absence::default(),
             });
