@@ -107,6 +107,8 @@ impl World {
         self.watch = Watch::default();
         self.judge.quiet.clear();
         self.judge.sight = (0, self.now);
+        // It may have been away for less than passes between two checks.
+        self.judge.disturb(self.now);
         self.tell(|| format!("daemon starts, life {life}"));
         self.within(0, SECOND, Event::Step(life));
         self.within(0, EVERY, Event::Verify(life));

@@ -6,7 +6,8 @@
 //!   this node; for a driver that is no Pod, or that nothing can name any more (the state is lost and the
 //!   Pod is gone), `--outside-driver-ttl` after the last sign of the application;
 //! - where neither a registration nor a path says whose it is: the last living Pod that can have made it,
-//!   and the last that had not started;
+//!   and the last that had not started; where an executor of a later run took the place of its registration,
+//!   that, too;
 //! - where only the path, or a registration that no Pod has confirmed, says whose it is: the last run with
 //!   that application id;
 //! - what keeps the daemon from knowing: it was down, the API server was away, the watch told of another
@@ -146,9 +147,11 @@ impl World {
             let tidy = dir.leftovers.then_some((ended.max(known.at), "leftovers"));
             return over.map(|over| (over, "all files")).or(tidy);
         }
+        // Until then it was another run's by its registration.
+        let ended = ended.max(self.daemon.registry.replaced(dir.root, &dir.relative));
         // A disk's block manager, which the application may ask for by its path.
         if dir.scoped.is_some() && dir.kind == Kind::BlockManager {
-            return Some((self.named_runs_over(dir)?, "all files"));
+            return Some((self.named_runs_over(dir)?.max(ended), "all files"));
         }
         let makers = self.makers_over(dir)?;
         Some((makers.max(ended), "all files"))

@@ -30,6 +30,8 @@ pub(crate) struct Registry {
     /// When an application was last heard of, in this life of the daemon.
     active: HashMap<String, u64>,
     began: u64,
+    /// Directories that a later registration of the same executor id does not name, and since when.
+    replaced: HashMap<(u16, String), u64>,
 }
 
 impl Registry {
@@ -37,6 +39,7 @@ impl Registry {
     pub(crate) fn restarted(self, now: u64) -> Self {
         let mut next = Self {
             began: now,
+            replaced: self.replaced,
             ..Self::default()
         };
         for known in self.executors {
@@ -72,6 +75,11 @@ impl Registry {
         (at, came): (u64, Option<i64>),
     ) {
         let (app, executor) = (&registration.app, &registration.executor);
+        if let Some(old) = self.find(app, executor) {
+            let left = old.dirs.iter().filter(|dir| !dirs.contains(dir));
+            let left: Vec<_> = left.map(|dir| (dir.clone(), at)).collect();
+            self.replaced.extend(left);
+        }
         self.executors.retain(|known| !known.is(app, executor));
         self.executors.push(Registered {
             registration,
@@ -119,6 +127,12 @@ impl Registry {
             dirs.any(|(at, dir)| *at == root && dir == relative)
         };
         self.executors.iter().find(names)
+    }
+
+    /// Since when a directory has no registration, because another took its place.
+    pub(crate) fn replaced(&self, root: u16, relative: &str) -> u64 {
+        let key = (root, relative.to_owned());
+        self.replaced.get(&key).copied().unwrap_or(0)
     }
 
     /// Something was fetched.

@@ -181,7 +181,9 @@ impl RunState {
         } else if owned.driver_ended_here() {
             self.driver = Known::Over;
         } else {
-            self.ask(run, view.now, is_idle, rules.pace, (asks, finds));
+            let urgent = owned.executors.is_empty() && self.driver == Known::Nothing;
+            let when = (view.now, is_idle, urgent);
+            self.ask(run, when, rules.pace, (asks, finds));
         }
         match self.driver {
             // What was made after the end is of another run, whose driver is to be found.
@@ -198,21 +200,29 @@ impl RunState {
         }
     }
 
+    /// `urgent`: only the disk tells of it, as after a lost state directory, and it is served once it is
+    /// known that its driver lives.
     fn ask(
         &mut self,
         run: &Run,
-        now: Duration,
-        is_idle: bool,
+        (now, is_idle, urgent): (Duration, bool, bool),
         pace: &Pace,
         (asks, finds): (&mut Vec<Ask>, &mut usize),
     ) {
-        let at = *self.ask_at.get_or_insert_with(|| pace.first(&run.app, now));
+        let first = || {
+            if urgent {
+                now
+            } else {
+                pace.first(&run.app, now)
+            }
+        };
+        let at = *self.ask_at.get_or_insert_with(first);
         // What would end it is asked for past the cache.
         let exact = self.is_doubtful || (is_idle && self.driver == Known::NotFound);
         if now < at && !(exact && self.owner.is_none()) {
             return;
         }
-        if pace.resumes && !self.was_put_off {
+        if pace.resumes && !urgent && !self.was_put_off {
             (self.was_put_off, self.ask_at) = (true, Some(pace.first(&run.app, now)));
             return;
         }
