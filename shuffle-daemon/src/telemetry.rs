@@ -6,6 +6,7 @@ use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::{ParseError, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Layer, Registry};
 
 use crate::config::LogFormat;
 
@@ -15,8 +16,10 @@ use crate::config::LogFormat;
 /// When the filter does not parse.
 pub fn start(filter: &str, format: LogFormat) -> Result<(), ParseError> {
     let filter: Targets = filter.parse()?;
+    // Said twice, so that calls below every level of the filter cost one comparison.
+    let level = Layer::<Registry>::max_level_hint(&filter).unwrap_or(LevelFilter::TRACE);
     let builder = tracing_subscriber::fmt()
-        .with_max_level(LevelFilter::TRACE)
+        .with_max_level(level)
         .with_writer(std::io::stderr);
     let text = match format {
         LogFormat::Text => true,
