@@ -6,6 +6,7 @@
 //! Facts: Spark's `BlockTransferMessage.Type` and `org.apache.spark.network.shuffle.protocol`. A message is one
 //! type byte and its fields; bytes after the last field are ignored.
 
+mod application;
 mod diagnose_corruption;
 mod display;
 mod fetch_shuffle_blocks;

@@ -1,6 +1,7 @@
 //! Golden vectors: finds the files, runs a check over every case, says how many passed.
 //! The files are those of `tests/vectors`, or of the directory in `SHUFFLE_VECTORS`.
 
+mod auth;
 mod auth_messages;
 mod bitmaps;
 mod checksums;
@@ -9,6 +10,7 @@ mod index;
 mod invalid;
 mod messages;
 mod paths;
+mod sasl;
 mod shuffle_messages;
 
 use std::fmt::Debug;
@@ -121,4 +123,14 @@ fn checksums() {
 #[test]
 fn bitmaps() {
     run("bitmaps.jsonl", bitmaps::check);
+}
+
+#[test]
+fn auth() {
+    run("auth.jsonl", auth::check);
+}
+
+#[test]
+fn sasl() {
+    run("sasl.jsonl", sasl::check);
 }
