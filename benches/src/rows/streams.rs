@@ -21,16 +21,18 @@ const CONNECTIONS: u32 = 16;
 pub(super) async fn run(bench: &mut Bench) -> Result<Outcome> {
     let mut registered = Measure::new("100,000 executors", Unit::Mebibytes);
     let mut opened = Measure::new("and 10,000,000 blocks", Unit::Mebibytes);
-    for kind in bench.kinds.clone() {
-        let (executors, blocks) = one(bench, kind).await?;
-        (bench.say)(&format!(
-            "{kind:?}: {executors:.1} MiB with executors, {blocks:.1} MiB with blocks, too"
-        ));
-        registered.push(kind, executors);
-        opened.push(kind, blocks);
+    for round in 1..=bench.rounds {
+        for kind in bench.kinds.clone() {
+            let (executors, blocks) = one(bench, round, kind).await?;
+            (bench.say)(&format!(
+                "round {round}, {kind:?}: {executors:.1} MiB with executors, {blocks:.1} MiB with blocks, too"
+            ));
+            registered.push(kind, executors);
+            opened.push(kind, blocks);
+        }
     }
     let remarks = vec![
-        "one round; the whole process; no index file is loaded; half of the streams are one map output x 10,000 reduce ids, \
+        "the whole process; no index file is loaded; half of the streams are one map output x 10,000 reduce ids, \
          half are 10,000 map outputs x one reduce id; 16 connections"
             .to_owned(),
     ];
@@ -40,8 +42,8 @@ pub(super) async fn run(bench: &mut Bench) -> Result<Outcome> {
     })
 }
 
-async fn one(bench: &Bench, kind: Kind) -> Result<(f64, f64)> {
-    let places = bench.places("streams", 0, kind, bench.executors_root(EXECUTORS)?)?;
+async fn one(bench: &Bench, round: u32, kind: Kind) -> Result<(f64, f64)> {
+    let places = bench.places("streams", round, kind, bench.executors_root(EXECUTORS)?)?;
     let server = bench.programs.start(kind, &places).await?;
     let mut tasks = JoinSet::new();
     for lane in 0..CONNECTIONS {

@@ -31,12 +31,17 @@ def story_names() -> list[str]:
     return [line.split('"')[1] for line in text.splitlines() if line.startswith('    "')]
 
 
-def run_story(story: str, cluster: Cluster, service: str) -> subprocess.Popen[str]:
-    """Starts the process of one story; its standard output is the line of JSON."""
+def run_story(story: str, cluster: Cluster, service: str, turns: bool = False) -> subprocess.Popen[str]:
+    """Starts the process of one story; its standard output is the line of JSON.
+
+    With `turns` it has this process' own standard input and output, see `stage`.
+    """
     env = dict(os.environ, PYTHONPATH=str(_PACKAGE_ROOT), PYTHONUNBUFFERED="1")
     env.pop("SPARK_HOME", None)
     argv = [str(venv.python(cluster.version)), "-m", "sparktest.stage", story]
     argv += ["--cluster", cluster.to_json(), "--service", service]
+    if turns:
+        return subprocess.Popen([*argv, "--turns"], env=env, text=True)
     return subprocess.Popen(argv, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
 
 
@@ -47,7 +52,7 @@ def finish(process: subprocess.Popen[str]) -> int:
     except BaseException:
         stop(process)
         raise
-    sys.stdout.write(output)
+    sys.stdout.write(output or "")
     sys.stdout.flush()
     return process.returncode
 
@@ -69,6 +74,7 @@ def main() -> int:
     parser.add_argument("--version", default=versions.newest(), help="Spark release (default: %(default)s)")
     parser.add_argument("--service", required=True, help=services.ALLOWED)
     parser.add_argument("--cluster", help="the line that sparktest.cluster printed (default: a cluster of its own)")
+    parser.add_argument("--turns", action="store_true", help="let stories take a turn for each line on standard input")
     options = parser.parse_args()
     stories = story_names() if options.stories == ["all"] else options.stories
     if unknown := [name for name in stories if name not in story_names()]:
@@ -83,7 +89,7 @@ def main() -> int:
             cluster = stack.enter_context(clusters.running(options.version, Path(folder)))
         for story in stories:
             print(f"{story} on Spark {cluster.version}, service {options.service}", file=sys.stderr, flush=True)
-            code |= finish(run_story(story, cluster, options.service))
+            code |= finish(run_story(story, cluster, options.service, options.turns))
     return code
 
 

@@ -1,18 +1,21 @@
 """What a story is given: a cluster, a service of its own, a way to start applications, claims.
 
-    VENV/bin/python -m sparktest.stage STORY --cluster JSON --service SPEC
+    VENV/bin/python -m sparktest.stage STORY --cluster JSON --service SPEC [--turns]
 
 runs one story and prints one line of JSON; exit code 0 when all claims held. `run` is the front
-door that picks the environment and starts clusters.
+door that picks the environment and starts clusters. With `--turns` a story that has turns takes one
+for each line on standard input and prints a line after each, so that stories can alternate.
 """
 
 import argparse
+import json
 import os
 import signal
 import sys
 import tempfile
 import time
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 
@@ -30,8 +33,9 @@ _STORY_LIMIT_S = 280
 class Stage:
     """The stage on which one story plays."""
 
-    def __init__(self, story: str, cluster: Cluster, service: Service, claims: Claims) -> None:
+    def __init__(self, story: str, cluster: Cluster, service: Service, claims: Claims, asked: bool) -> None:
         self.story, self.cluster, self.service, self.claims = story, cluster, service, claims
+        self._asked = asked
         self._application: Application | None = None
 
     def application(self, settings: dict[str, str] | None = None, cluster: Cluster | None = None) -> Application:
@@ -45,6 +49,19 @@ class Stage:
         print(f"    application {self._application.id}", file=sys.stderr, flush=True)
         return self._application
 
+    def turns(self) -> Iterator[int]:
+        """The turns of what a story repeats, from 0: one, or with `--turns` one for each line on standard input."""
+        if not self._asked:
+            yield 0
+            return
+        done = 0
+        print(json.dumps({"turns": done}), flush=True)
+        while sys.stdin.readline():
+            signal.alarm(_STORY_LIMIT_S)
+            yield done
+            done += 1
+            print(json.dumps({"turns": done}), flush=True)
+
     def close(self) -> None:
         """Stops the application if the story did not; shows its executors' last words if a claim failed."""
         if self._application:
@@ -53,14 +70,14 @@ class Stage:
                 _show_end("the executors", self._application.executor_logs())
 
 
-def _run(story: str, cluster: Cluster, spec: str, claims: Claims) -> None:
+def _run(story: str, cluster: Cluster, spec: str, claims: Claims, asked: bool) -> None:
     from .stories import ALL  # the stories import this module
 
     with tempfile.TemporaryDirectory(
         prefix=f"service-{story}-", dir=cluster.folder, ignore_cleanup_errors=True
     ) as folder:
         service = services.start(spec, cluster.version, cluster.root, Path(folder))
-        stage = Stage(story, cluster, service, claims)
+        stage = Stage(story, cluster, service, claims, asked)
         try:
             ALL[story](stage)
             for name, value in service.metrics().items():
@@ -95,6 +112,7 @@ def main() -> int:
     parser.add_argument("story")
     parser.add_argument("--cluster", required=True, help="the line that sparktest.cluster printed")
     parser.add_argument("--service", required=True, help=services.ALLOWED)
+    parser.add_argument("--turns", action="store_true", help="take a turn for each line on standard input")
     options = parser.parse_args()
     cluster, claims = Cluster.from_json(options.cluster), Claims()
     stop_on_signals()
@@ -104,7 +122,7 @@ def main() -> int:
     driver_log = Path(cluster.folder) / f"driver-{options.story}-{os.getpid()}.log"
     _divert_stderr(driver_log)
     try:
-        _run(options.story, cluster, options.service, claims)
+        _run(options.story, cluster, options.service, claims, options.turns)
     except Stopped:
         return 130
     except Exception:
