@@ -12,6 +12,7 @@ mod limits;
 mod spark;
 mod units;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -77,6 +78,8 @@ pub struct Kubernetes {
     pub grace: Duration,
     /// How long an application whose driver is no Pod may be idle.
     pub outside_driver_ttl: Duration,
+    /// The same for applications of these namespaces.
+    pub outside_driver_ttl_of: BTreeMap<String, Duration>,
 }
 
 /// Where the control plane is; at least at one place.

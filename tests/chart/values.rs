@@ -283,12 +283,15 @@ fn clean_up_follows_its_values() {
     assert!(!usual.arguments().contains(&"--dry-run"));
     let careful = objects(
         "shuffle",
-        &["--set=cleanup.dryRun=true,cleanup.grace=5m,whenApiUnreachable=refuse"],
+        &[
+            "--set=cleanup.dryRun=true,cleanup.grace=5m,whenApiUnreachable=refuse,cleanup.outsideDriverTtlOf.batch=1d",
+        ],
     );
     for wanted in [
         "--dry-run",
         "--cleanup-grace=5m",
         "--when-api-unreachable=refuse",
+        "--outside-driver-ttl-of=batch=1d",
     ] {
         assert!(careful.arguments().contains(&wanted), "{wanted}");
     }
@@ -405,6 +408,7 @@ fn values_that_cannot_work_are_refused() {
         "--set=capabilities={SYS_ADMIN}",
         "--set=whenApiUnreachable=maybe",
         "--set=cleanup.grace=soon",
+        "--set=cleanup.outsideDriverTtlOf.batch=soon",
         "--set=cleanup.enable=true",
         "--set=image.repository=",
         "--set=diskMode=999",

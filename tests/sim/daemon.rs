@@ -1,7 +1,7 @@
 //! The daemon: the real table of Pods, policy, look and admission, driven step by step as
 //! `cleanup::keeper` drives them. Between any two steps the world goes on, or the daemon dies.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -72,6 +72,7 @@ impl Daemon {
         let settings = Settings {
             grace: Duration::from_millis(grace),
             outside_driver_ttl: Duration::from_millis(TTL),
+            outside_driver_ttl_of: BTreeMap::new(),
         };
         Self {
             up: false,

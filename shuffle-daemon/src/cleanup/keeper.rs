@@ -54,6 +54,7 @@ impl Keeper {
         let settings = Settings {
             grace: config.grace,
             outside_driver_ttl: config.outside_driver_ttl,
+            outside_driver_ttl_of: config.outside_driver_ttl_of.clone(),
         };
         Self {
             registry,

@@ -41,12 +41,14 @@ use state::{Rules, RunState};
 pub use view::{AppView, Ask, Decision, ExecutorView, Reason, Removal, Run, View};
 
 /// What the operator chose.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Settings {
     /// How long a sign must hold before anything is removed.
     pub grace: Duration,
     /// How long an application without a driver Pod may be idle.
     pub outside_driver_ttl: Duration,
+    /// The same for applications of these namespaces. What a Pod's annotation says comes before both.
+    pub outside_driver_ttl_of: BTreeMap<String, Duration>,
 }
 
 /// A registration: application, executor, number.
@@ -254,6 +256,7 @@ impl Policy {
         let rules = Rules {
             grace: self.settings.grace,
             ttl: self.settings.outside_driver_ttl,
+            ttl_of: &self.settings.outside_driver_ttl_of,
             pace: &self.pace,
         };
         let mut finds = self.pace.finds();

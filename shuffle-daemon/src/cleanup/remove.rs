@@ -169,11 +169,22 @@ impl Remover {
     fn failed(&self, root: u16, relative: &str, errno: Errno) -> Outcome {
         metrics::cleanup_failures().increment(1);
         let path = self.roots.path(root, relative);
-        tracing::warn!(path, %errno, "cannot remove a directory; it is tried again");
+        tracing::warn!(path, %errno, hint = hint(errno), "cannot remove a directory; it is tried again");
         Outcome {
             failed: 1,
             ..Outcome::default()
         }
+    }
+}
+
+/// What to do about a failure that does not end by itself (unlink(2), path_resolution(7)).
+fn hint(errno: Errno) -> Option<&'static str> {
+    match errno {
+        Errno::ACCESS | Errno::PERM => Some(
+            "run as the user that owns the executors' directories (185 in Spark's images), or as user 0 with the capability DAC_OVERRIDE",
+        ),
+        Errno::ROFS => Some("mount the volume writable"),
+        _ => None,
     }
 }
 

@@ -1,5 +1,6 @@
 //! Flags of the Kubernetes API and of clean-up, and the table `[kubernetes]` of the TOML file.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -62,6 +63,16 @@ pub(super) struct KubernetesFlags {
     #[arg(long, value_name = "TIME", env = "SHUFFLE_DAEMON_OUTSIDE_DRIVER_TTL")]
     outside_driver_ttl: Option<String>,
 
+    /// The same for applications of one namespace, such as batch=1d; repeatable.
+    /// A Pod's annotation comes before both.
+    #[arg(
+        long,
+        value_name = "NAMESPACE=TIME",
+        env = "SHUFFLE_DAEMON_OUTSIDE_DRIVER_TTL_OF",
+        value_delimiter = ','
+    )]
+    outside_driver_ttl_of: Vec<String>,
+
     /// Run beside one executor in its Pod, as a native sidecar: after SIGTERM go on serving for as
     /// long as map outputs are left and wanted.
     #[arg(long, env = "SHUFFLE_DAEMON_SIDECAR")]
@@ -91,6 +102,8 @@ pub(super) struct FileTable {
     dry_run: Option<bool>,
     cleanup_grace: Option<String>,
     outside_driver_ttl: Option<String>,
+    #[serde(default)]
+    outside_driver_ttl_of: BTreeMap<String, String>,
     sidecar: Option<bool>,
     linger_idle: Option<String>,
     linger_max: Option<String>,
@@ -146,11 +159,6 @@ pub(super) fn read(flags: &KubernetesFlags, file: &FileTable) -> Result<Option<K
         return Ok(None);
     }
     let node = flags.node_name.as_ref().or(file.node_name.as_ref());
-    let time = |flag: &Option<String>, file: &Option<String>, name, default| {
-        flag.as_ref().or(file.as_ref()).map_or(Ok(default), |text| {
-            units::duration(name, text, units::SECOND)
-        })
-    };
     Ok(Some(Kubernetes {
         kubeconfig: kubeconfig.cloned(),
         node: node
@@ -184,5 +192,36 @@ pub(super) fn read(flags: &KubernetesFlags, file: &FileTable) -> Result<Option<K
             "--outside-driver-ttl",
             OUTSIDE_DRIVER_TTL,
         )?,
+        outside_driver_ttl_of: times_of_namespaces(flags, file)?,
     }))
+}
+
+/// Those of the file, and before them those of flags.
+fn times_of_namespaces(
+    flags: &KubernetesFlags,
+    file: &FileTable,
+) -> Result<BTreeMap<String, Duration>, Error> {
+    const NAME: &str = "--outside-driver-ttl-of";
+    let mut times = BTreeMap::new();
+    for (namespace, time) in &file.outside_driver_ttl_of {
+        times.insert(
+            namespace.clone(),
+            units::duration(NAME, time, units::SECOND)?,
+        );
+    }
+    for text in &flags.outside_driver_ttl_of {
+        let parts = text
+            .split_once('=')
+            .filter(|(namespace, _)| !namespace.is_empty());
+        let (namespace, time) = parts.ok_or_else(|| Error::Value {
+            key: NAME.into(),
+            value: text.clone(),
+            allowed: "NAMESPACE=TIME, such as batch=1d".into(),
+        })?;
+        times.insert(
+            namespace.into(),
+            units::duration(NAME, time, units::SECOND)?,
+        );
+    }
+    Ok(times)
 }

@@ -211,3 +211,32 @@ fn the_control_plane_over_tcp_takes_all_or_nothing() {
         assert!(text.contains(missing), "{text}");
     }
 }
+
+#[test]
+fn time_limits_of_namespaces_come_from_flags_before_the_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let toml = dir.path().join("daemon.toml");
+    let table = "[kubernetes.outside_driver_ttl_of]\nbatch = '2d'\nnight = '1h'\n";
+    std::fs::write(&toml, table).unwrap();
+    let usual = ["--root", "/data", "--kubernetes", "on", "--node-name", "n"];
+    let times = |more: &[&str]| {
+        let config = parse(&[&usual, more].concat())?;
+        Ok::<_, Error>(config.kubernetes.unwrap().outside_driver_ttl_of)
+    };
+    let hours = |hours: u64| Duration::from_secs(hours * 3600);
+    let file = ["--config", toml.to_str().unwrap()];
+    let flag = "--outside-driver-ttl-of=batch=1d,adhoc=30min";
+    assert_eq!(
+        times(&[&file[..], &[flag]].concat()).unwrap(),
+        BTreeMap::from([
+            ("batch".into(), hours(24)),
+            ("night".into(), hours(1)),
+            ("adhoc".into(), Duration::from_secs(1800)),
+        ])
+    );
+    for wrong in ["batch", "=1d", "batch=soon"] {
+        let flag = format!("--outside-driver-ttl-of={wrong}");
+        let text = times(&[&flag]).unwrap_err().to_string();
+        assert!(text.contains("--outside-driver-ttl-of"), "{text}");
+    }
+}

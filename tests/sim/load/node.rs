@@ -1,6 +1,7 @@
 //! One node: the real policy and look, driven as `cleanup::keeper` drives them, and a watch that is begun
 //! again.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use shuffle_daemon::cleanup::look::{Look, Step};
@@ -50,6 +51,7 @@ impl Node {
         let settings = Settings {
             grace: Duration::from_millis(GRACE),
             outside_driver_ttl: WEEK,
+            outside_driver_ttl_of: BTreeMap::new(),
         };
         // The first application runs on all nodes, others on some.
         let ids = (0..apps as u64).map(|app| {
@@ -217,6 +219,7 @@ fn app(number: u64) -> AppView {
             dirs: vec![(0, directory(&id(number)))],
             pod: Some(format!("gone-{number}")),
             driver: Some((NAMESPACE.into(), owner)),
+            namespace: NAMESPACE.into(),
             ttl: None,
         }],
         idle: Duration::ZERO,

@@ -1,5 +1,6 @@
 //! What is remembered of a run from look to look: whether it is quiet, and what became of its driver.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use super::absence::{Absence, Sight};
@@ -52,7 +53,23 @@ pub(super) struct RunState {
 pub(super) struct Rules<'a> {
     pub(super) grace: Duration,
     pub(super) ttl: Duration,
+    pub(super) ttl_of: &'a BTreeMap<String, Duration>,
     pub(super) pace: &'a Pace,
+}
+
+impl Rules<'_> {
+    /// How long a run may be idle, as its Pods' annotations or their namespace say; the longest.
+    fn ttl_for(&self, owned: &Owned<'_>) -> Option<Duration> {
+        let pods = owned.pods.iter();
+        let pods = pods.map(|pod| (pod.outside_driver_ttl, &pod.namespace));
+        let executors = owned.executors.iter();
+        let executors = executors.map(|executor| (executor.ttl, &executor.namespace));
+        let ttls = pods.chain(executors).filter_map(|(own, namespace)| {
+            let of_namespace = || self.ttl_of.get(namespace).copied();
+            own.or_else(of_namespace)
+        });
+        ttls.max()
+    }
 }
 
 impl RunState {
@@ -153,9 +170,7 @@ impl RunState {
         if let Some(owner) = owned.owner() {
             self.owner = Some(owner);
         }
-        let ttls = owned.pods.iter().map(|pod| pod.outside_driver_ttl);
-        let ttls = ttls.chain(owned.executors.iter().map(|executor| executor.ttl));
-        self.ttl = ttls.flatten().max().or(self.ttl);
+        self.ttl = rules.ttl_for(owned).or(self.ttl);
         self.is_here = owned.lives_here();
         if self.is_here || !owned.is_empty() {
             self.quiet.note(self.is_here, view.now, sight);

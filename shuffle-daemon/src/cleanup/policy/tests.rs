@@ -27,6 +27,7 @@ impl World {
         let settings = Settings {
             grace: Duration::from_secs(15),
             outside_driver_ttl: Duration::from_secs(3600),
+            outside_driver_ttl_of: BTreeMap::new(),
         };
         Self {
             policy: Policy::new(settings, "node"),
@@ -141,6 +142,7 @@ fn app(pod: &str, driver: Option<&str>) -> AppView {
             dirs: vec![(0, DIR.into())],
             pod: Some(pod.into()),
             driver: driver.map(|uid| ("spark".into(), owner(uid))),
+            namespace: "spark".into(),
             ttl: None,
         }],
         idle: Duration::ZERO,

@@ -21,6 +21,8 @@ pub struct ExecutorView {
     pub pod: Option<String>,
     /// Its driver's Pod, and namespace.
     pub driver: Option<(String, Owner)>,
+    /// Namespace of its Pod; empty when that is not known.
+    pub namespace: String,
     /// How long its application may be idle if its driver is no Pod; None: as the operator says.
     pub ttl: Option<Duration>,
 }
@@ -43,6 +45,7 @@ impl ExecutorView {
             // A discovered executor has no Pod that could tell whether it runs.
             pod: pod.map(|pod| pod.uid.clone()).filter(|uid| !uid.is_empty()),
             driver,
+            namespace: pod.map(|pod| pod.namespace.clone()).unwrap_or_default(),
             ttl: pod.and_then(|pod| pod.outside_driver_ttl),
         }
     }

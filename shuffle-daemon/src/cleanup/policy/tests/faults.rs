@@ -261,6 +261,33 @@ fn the_time_limit_of_an_application_is_known_from_its_registration() {
     assert!(world.removed(100, &Driver::Unknown).iter().any(is_app));
 }
 
+#[test]
+fn a_time_limit_is_the_annotations_then_the_namespaces_then_the_default() {
+    let hours = |hours: u64| Duration::from_secs(hours * 3600);
+    for (annotation, namespace, expected) in [
+        (None, "other", hours(1)),
+        (None, "spark", hours(3)),
+        (Some(hours(2)), "spark", hours(2)),
+    ] {
+        let mut world = World::new();
+        let times = [(namespace.to_owned(), hours(3))];
+        let settings = Settings {
+            outside_driver_ttl_of: times.into(),
+            ..world.policy.settings.clone()
+        };
+        world.policy = Policy::new(settings, "node");
+        world.pods.clear();
+        world.apps = vec![app("exec", None)];
+        world.apps[0].executors[0].ttl = annotation;
+        world.apps[0].idle = Duration::from_secs(1_000_000);
+        world.tidied();
+        let before = world.removed(expected.as_secs() - 10, &Driver::Unknown);
+        assert_eq!(before, [], "{annotation:?}, {namespace}");
+        let after = world.removed(100, &Driver::Unknown);
+        assert!(after.iter().any(is_app), "{annotation:?}, {namespace}");
+    }
+}
+
 /// An empty directory was removed while a Pod that starts had it mounted.
 #[test]
 fn empty_directories_stay_while_anybody_may_use_them() {
