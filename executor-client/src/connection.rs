@@ -6,6 +6,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use protocol::cipher::{Opener, Sealer};
 use protocol::message::{Message, StreamChunkId};
 use rustix::net::RecvFlags;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
@@ -15,6 +16,7 @@ use tokio::time::timeout;
 use crate::error::Error;
 use crate::exchange::{AnyReply, ChunkReport, ChunkSink, Chunks, Reply, Rpc, Stream};
 use crate::inbound::{Exchange, Flow, Inbound};
+use crate::secure::Secure;
 use crate::{Piece, Violation};
 
 /// Limits of a connection.
@@ -58,6 +60,7 @@ pub struct Connection {
     outbound: Vec<u8>,
     discarded: Vec<u8>,
     request_id_last: i64,
+    secure: Option<Box<Secure>>,
 }
 
 impl Connection {
@@ -87,7 +90,14 @@ impl Connection {
             outbound: Vec::new(),
             discarded: Vec::new(),
             request_id_last: 0,
+            secure: None,
         })
+    }
+
+    /// Everything from now on is encrypted; None: nothing.
+    pub(crate) fn secure(&mut self, pair: Option<(Opener, Sealer)>) {
+        let bytes = self.options.receive_buffer_bytes;
+        self.secure = pair.map(|pair| Box::new(Secure::new(pair, bytes)));
     }
 
     /// The service's address.
@@ -190,6 +200,32 @@ impl Connection {
         }
     }
 
+    /// Sends bytes as they are, well-formed or not, and never encrypted.
+    ///
+    /// # Errors
+    /// [`Error::Send`], or [`Error::TimedOut`] when the service does not read.
+    pub async fn send_unsealed(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        let secure = self.secure.take();
+        let sent = self.send_raw(bytes).await;
+        self.secure = secure;
+        sent
+    }
+
+    /// What is on the wire for `plain`, which is then said to have been sent. For tests that change it on its way.
+    ///
+    /// # Errors
+    /// [`Error::Send`] when it cannot be sealed.
+    pub fn sealed(&mut self, plain: &[u8]) -> Result<Vec<u8>, Error> {
+        let peer = self.peer;
+        match &mut self.secure {
+            None => Ok(plain.to_vec()),
+            Some(secure) => Ok(secure
+                .seal(plain)
+                .map_err(|source| Error::Send { peer, source })?
+                .to_vec()),
+        }
+    }
+
     /// Sends bytes as they are, well-formed or not.
     ///
     /// # Errors
@@ -244,7 +280,12 @@ impl Connection {
 
     async fn flush(&mut self) -> Result<(), Error> {
         let (peer, limit) = (self.peer, self.options.silence_time_max);
-        let mut rest = self.outbound.as_slice();
+        let mut rest = match &mut self.secure {
+            None => self.outbound.as_slice(),
+            Some(secure) => secure
+                .seal(&self.outbound)
+                .map_err(|source| Error::Send { peer, source })?,
+        };
         while !rest.is_empty() {
             let sent = timeout(limit, self.socket.write(rest))
                 .await
@@ -267,8 +308,13 @@ impl Connection {
         let (peer, limit) = (self.peer, self.options.silence_time_max);
         while self.inbound.drain(exchange)? == Flow::More {
             let discards = exchange.discards();
-            let body_left = self.inbound.body_left().filter(|_| discards);
+            let plain = self.secure.is_none();
+            let body_left = self.inbound.body_left().filter(|_| discards && plain);
+            let secure = self.secure.as_deref_mut();
             let read = async {
+                if let Some(secure) = secure {
+                    return secure.read(&mut self.socket, &mut self.inbound).await;
+                }
                 match body_left {
                     Some(left) => discard(&self.socket, left, &mut self.discarded).await,
                     None if discards => self.socket.read(self.inbound.header_space()).await,
@@ -288,6 +334,9 @@ impl Connection {
                     peer,
                     in_frame: self.inbound.in_frame(),
                 });
+            }
+            if !plain {
+                continue;
             }
             if body_left.is_none() {
                 self.inbound.filled(received);

@@ -108,6 +108,12 @@ pub enum Violation {
         /// `Options::chunks_per_request_max`.
         limit: i32,
     },
+    /// A login whose answer does not show that the service knows the secret, or whose keys are of no use.
+    #[error("the login failed: {reason}")]
+    Login {
+        /// What the handshake said.
+        reason: String,
+    },
     /// A well-formed reply that nobody asked for.
     #[error("unexpected reply while waiting for {waiting_for}: {reply}")]
     Unexpected {

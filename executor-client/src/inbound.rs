@@ -70,6 +70,20 @@ impl Inbound {
         self.buffer.get_mut(self.end..).unwrap_or_default()
     }
 
+    /// As [`space`](Self::space), with room for so many bytes at least.
+    pub(crate) fn space_of(&mut self, bytes: usize) -> &mut [u8] {
+        if self.buffer.len() - self.end < bytes {
+            self.buffer.copy_within(self.start..self.end, 0);
+            self.end -= self.start;
+            self.start = 0;
+            let least = self.end + bytes.max(self.needed);
+            if self.buffer.len() < least {
+                self.buffer.resize(least, 0);
+            }
+        }
+        self.buffer.get_mut(self.end..).unwrap_or_default()
+    }
+
     /// Tells that `bytes` bytes were written into [`space`](Self::space).
     pub(crate) fn filled(&mut self, bytes: usize) {
         self.end = (self.end + bytes).min(self.buffer.len());

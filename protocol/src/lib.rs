@@ -1,7 +1,7 @@
 //! Bytes and values of Apache Spark's external shuffle protocol (Spark 3.4 to 4.3).
 //!
 //! Reading order: [`frame`] cuts frames out of what a socket delivered, [`message`] reads the transport message
-//! in a frame, [`shuffle`] the message in an RPC's body, [`auth`] the handshakes there; [`block_id`] reads the ids
+//! in a frame, [`shuffle`] the message in an RPC's body, [`auth`] the handshakes there, [`cipher`] what follows them; [`block_id`] reads the ids
 //! in an `OpenBlocks`, [`disk_layout`] says which file a block lies in, [`index_file`] where in it, and
 //! [`checksum`] what its bytes should add up to. [`wire`] holds the primitives of all of them.
 //!
@@ -18,6 +18,7 @@
 pub mod auth;
 pub mod block_id;
 pub mod checksum;
+pub mod cipher;
 #[cfg(feature = "control")]
 pub mod control;
 pub mod disk_layout;

@@ -5,6 +5,7 @@ mod auth;
 mod auth_messages;
 mod bitmaps;
 mod checksums;
+mod ciphers;
 mod fields;
 mod index;
 mod invalid;
@@ -133,4 +134,14 @@ fn auth() {
 #[test]
 fn sasl() {
     run("sasl.jsonl", sasl::check);
+}
+
+#[test]
+fn ciphers_of_auth() {
+    run("auth.jsonl", ciphers::check_auth);
+}
+
+#[test]
+fn ciphers_of_sasl() {
+    run("sasl.jsonl", ciphers::check_sasl);
 }
