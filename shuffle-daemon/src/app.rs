@@ -13,6 +13,7 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use crate::admin::Admin;
+use crate::auth::Auth;
 use crate::config::Config;
 use crate::control::{Control, Parts};
 use crate::disk::buffer::{Budget, BufferPool};
@@ -39,6 +40,7 @@ const SWEEP: Duration = Duration::from_secs(5);
 pub struct App {
     config: Config,
     service: Arc<Service>,
+    auth: Option<Arc<Auth>>,
     writer: Writer,
     workers: Workers,
     acceptor: Acceptor,
@@ -96,7 +98,18 @@ impl App {
         let in_flight = Arc::new(InFlight::new(config.chunks_in_flight_max));
         let drain = CancellationToken::new();
         let workers = Workers::start(config.workers)?;
-        let acceptor = acceptor(&config, &workers, &service, &in_flight, &drain);
+        let auth = config.auth.clone();
+        let auth = auth
+            .map(|settings| Auth::new(settings, &limits))
+            .transpose()?;
+        let auth = auth.map(Arc::new);
+        let acceptor = acceptor(
+            &config,
+            &workers,
+            (&service, auth.as_ref()),
+            &in_flight,
+            &drain,
+        );
         let listener = listener::bind(&config)
             .with_context(|| format!("listen on {} (--listen)", config.listen))?;
         let admin_listener = bind_admin(config.metrics_listen)?;
@@ -123,6 +136,7 @@ impl App {
         Ok(Self {
             config,
             service,
+            auth,
             writer,
             workers,
             acceptor,
@@ -158,6 +172,7 @@ impl App {
         let Self {
             config,
             service,
+            auth,
             writer,
             workers,
             acceptor,
@@ -172,7 +187,8 @@ impl App {
         let ready = Arc::clone(&admin.ready);
         let prometheus = admin.prometheus.clone();
         let admin_task = tokio::spawn(admin.run(admin_listener));
-        let background = kubernetes.spawn();
+        let mut background = kubernetes.spawn();
+        background.extend(auth.map(|auth| tokio::spawn(async move { auth.watch().await })));
         let end_control = CancellationToken::new();
         let control_task = control.map(|control| tokio::spawn(control.run(end_control.clone())));
         ready.store(true, Ordering::Relaxed);
@@ -223,7 +239,7 @@ impl App {
 fn acceptor(
     config: &Config,
     workers: &Workers,
-    service: &Arc<Service>,
+    (service, auth): (&Arc<Service>, Option<&Arc<Auth>>),
     in_flight: &Arc<InFlight>,
     drain: &CancellationToken,
 ) -> Acceptor {
@@ -233,11 +249,13 @@ fn acceptor(
     let seat = |runtime: &Handle| {
         let worker = Worker {
             service: Arc::clone(service),
+            auth: auth.cloned(),
             in_flight: Arc::clone(in_flight),
             inbound: Arc::new(InboundPool::new(Arc::clone(&large_frames))),
             buffers: Arc::new(BufferPool::new(Arc::clone(&budget))),
             timeout: config.connection_timeout,
             frame_bytes_max: limits.frame_bytes,
+            login_frame_bytes_max: limits.login_frame_bytes,
             drain: drain.clone(),
         };
         Seat::new(runtime.clone(), Arc::new(worker))

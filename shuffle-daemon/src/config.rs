@@ -4,6 +4,7 @@
 //! source wins: flag, environment variable, `--config` file, `--conf`, `--properties-file`,
 //! default. All limits of the daemon live in [`Limits`].
 
+mod auth;
 mod cli;
 mod control;
 mod file;
@@ -174,6 +175,11 @@ pub enum Error {
         /// Flags.
         missing: String,
     },
+    /// Authentication without anything to authenticate with.
+    #[error(
+        "spark.authenticate is true and there is no secret: give --auth-secrets-dir, spark.authenticate.secret.file or spark.authenticate.secret"
+    )]
+    NoSecret,
     /// No directory to serve from.
     #[error(
         "no root directory: give --root DIR (repeatable) with the directories below which executors keep their local directories, or spark.local.dir"
@@ -220,6 +226,8 @@ pub struct Config {
     pub sidecar: Option<Sidecar>,
     /// `spark.shuffle.service.fetch.rdd.enabled`: RDD blocks are served, so they are kept with map outputs (false).
     pub keep_rdd_blocks: bool,
+    /// `spark.authenticate`: who may do anything; None: everybody, in everybody's name.
+    pub auth: Option<crate::auth::Settings>,
     /// Look of the log.
     pub log_format: LogFormat,
     /// Whether the process is shut in.
@@ -267,6 +275,7 @@ impl Config {
             limits.set_pair(pair)?;
         }
         let control = control::read(flags.control_plane, &file)?;
+        let auth = auth::read(flags.auth, &file, &spark)?;
         let roots =
             first_non_empty([flags.root, file.root, spark.local_dirs()?]).ok_or(Error::NoRoot)?;
         let state_dir = flags.state_dir.or(file.state_dir).filter(|_| {
@@ -311,6 +320,7 @@ impl Config {
                 .map(|names| keep_capabilities(&names))
                 .transpose()?
                 .unwrap_or_default(),
+            auth,
             keep_rdd_blocks: spark.flag("spark.shuffle.service.fetch.rdd.enabled", false)?,
             log_format: flags
                 .log_format

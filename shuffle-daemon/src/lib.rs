@@ -25,6 +25,7 @@
 
 pub mod admin;
 pub mod app;
+pub mod auth;
 pub mod cleanup;
 pub mod config;
 pub mod control;

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use shuffle_daemon::app::{Addresses, App, Stop};
 use shuffle_daemon::config::{Config, LogFormat};
-use shuffle_daemon::{ctl, metrics, prepare, runtime, sandbox, telemetry};
+use shuffle_daemon::{auth, ctl, metrics, prepare, runtime, sandbox, telemetry};
 use tokio::signal::unix::{SignalKind, signal};
 
 #[global_allocator]
@@ -51,6 +51,9 @@ fn run() -> anyhow::Result<()> {
         );
     }
     let prometheus = metrics::install().context("install the metrics recorder")?;
+    if config.auth.is_some() {
+        auth::forbid_dumps()?;
+    }
     sandbox::enter(&config)?;
     let control = runtime::control().context("start the runtime")?;
     let ended = control.block_on(async {

@@ -51,6 +51,7 @@ macro_rules! handles {
             describe_counter(REGISTRATIONS_VERIFIED, Unit::Count, "Registrations taken unverified that their Pod was asked about later, by verdict (confirmed, refused).");
             describe_gauge(SANDBOX, Unit::Count, "1 where the process is confined fully, else 0, by part (capabilities, no_new_privs, files, calls).");
             describe_counter(CLEANUPS, Unit::Count, "Directories and applications removed by clean-up, by reason (driver_over, idle, requested, orphan, leftovers).");
+            describe_counter(LOGINS, Unit::Count, "Logins that ended, by how: what the connection goes on with (clear, aes_ctr, aes_gcm, sasl_3des, sasl_rc4), or refused (wrong secret or unknown application), protocol, timeout, over_limit.");
             describe_counter(FAILURES, Unit::Count, "Requests that failed, by kind and by who is at fault (peer, node, bug).");
         }
     };
@@ -145,12 +146,23 @@ handles! {
     executor_files_bytes: gauge "shuffle_executor_files_bytes" [Bytes];
     /// Files of registered applications, as the last walk found them; without `--control` 0.
     executor_files: gauge "shuffle_executor_files" [Count];
+    /// Connections that have not logged in yet, with `spark.authenticate`.
+    logins_open: gauge "shuffle_logins_open" [Count];
+    /// Secrets that were found changed; they count for logins from then on.
+    secrets_changed: counter "shuffle_secrets_changed_total" [Count];
+    /// Secrets that were found empty, too large or unreadable; those before are used.
+    secrets_unreadable: counter "shuffle_secrets_unreadable_total" [Count];
+    /// Logins of applications of which two sources have different secrets; the first source counts.
+    secrets_disagree: counter "shuffle_secrets_disagree_total" [Count];
+    /// Requests in the name of an application that the connection has not logged in as.
+    foreign_requests: counter "shuffle_foreign_requests_total" [Count];
     /// Connection tasks that panicked; each is a bug.
     panics: counter "shuffle_connection_panics_total" [Count];
 }
 
 const API_REQUESTS: &str = "shuffle_kubernetes_api_requests_total";
 const REGISTRATIONS_VERIFIED: &str = "shuffle_registrations_verified_total";
+const LOGINS: &str = "shuffle_logins_total";
 const SANDBOX: &str = "shuffle_sandbox";
 const CLEANUPS: &str = "shuffle_cleanups_total";
 
@@ -162,6 +174,11 @@ pub fn api_requests(kind: &'static str) -> Counter {
 /// Registrations taken unverified that were judged, by verdict. Not for hot paths.
 pub fn registrations_verified(verdict: &'static str) -> Counter {
     counter!(REGISTRATIONS_VERIFIED, "verdict" => verdict)
+}
+
+/// Logins by how they ended. `how` is one of a fixed set of words in this program.
+pub fn logins(how: &'static str) -> Counter {
+    counter!(LOGINS, "how" => how)
 }
 
 /// Whether a part of the sandbox holds. Not for hot paths.

@@ -14,6 +14,7 @@ mod fetch;
 mod files;
 mod hostile;
 mod limits;
+mod login;
 mod registration;
 mod requests;
 mod sandbox;

@@ -9,30 +9,53 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
 use e2e::daemon::Daemon;
-use e2e::hex;
+use e2e::{hex, login};
 use executor_client::{Connection, Error, Reply};
+use protocol::auth::digest_md5::{self, Answer};
 use protocol::message::{Message, StreamChunkId};
 use protocol::shuffle::{BlockTransferMessage, RegisterExecutor};
 use serde_json::Value;
 
 #[tokio::test]
 async fn dialogues_go_as_with_sparks_own_service() {
-    let path = vectors().join("transcripts.jsonl");
+    replay_all("transcripts.jsonl").await;
+}
+
+#[tokio::test]
+async fn logins_go_as_with_sparks_own_service() {
+    replay_all("auth_transcripts.jsonl").await;
+}
+
+async fn replay_all(file: &str) {
+    let path = vectors().join(file);
     let text = std::fs::read_to_string(&path)
         .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let (mut cases, mut failures) = (0, Vec::new());
     for line in text.lines().filter(|line| !line.trim().is_empty()) {
         let case: Value = serde_json::from_str(line).unwrap();
+        if needs_cipher(&case) {
+            println!(
+                "vectors: {} needs a cipher, and there is none yet",
+                case["name"]
+            );
+            continue;
+        }
         cases += 1;
         if let Err(error) = replay(&case).await {
             failures.push(format!("{}: {error:#}", case["name"]));
         }
     }
     println!(
-        "vectors: transcripts.jsonl {cases} cases, {} passed",
+        "vectors: {file} {cases} cases, {} passed",
         cases - failures.len()
     );
     assert!(cases > 0 && failures.is_empty(), "{}", failures.join("\n"));
+}
+
+fn needs_cipher(case: &Value) -> bool {
+    let conf = &case["conf"];
+    conf["spark.network.crypto.enabled"] == "true"
+        || conf["spark.network.sasl.serverAlwaysEncrypt"] == "true"
 }
 
 fn vectors() -> PathBuf {
@@ -57,6 +80,18 @@ async fn replay(case: &Value) -> anyhow::Result<()> {
     }
     for (key, value) in case["conf"].as_object().into_iter().flatten() {
         args.extend(["--conf".into(), format!("{key}={}", text(value)?)]);
+    }
+    let secrets = tempfile::tempdir()?;
+    if let Some(of) = case["secrets"].as_object() {
+        for (app, secret) in of {
+            std::fs::write(secrets.path().join(app), text(secret)?)?;
+        }
+        args.extend(["--conf".into(), "spark.authenticate=true".into()]);
+        args.extend(["--auth-secrets-dir".into(), path_text(secrets.path())?]);
+        if case["conf"]["spark.network.crypto.enabled"].is_null() {
+            // Here both protocols are spoken unless told otherwise.
+            args.extend(["--conf".into(), "spark.network.crypto.enabled=false".into()]);
+        }
     }
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     let daemon = Daemon::start(&args).await?;
@@ -134,6 +169,10 @@ impl Replay {
                     .await?;
                 return Ok(Goes::On);
             }
+            "sasl" => {
+                self.sasl(step).await?;
+                return Ok(Goes::On);
+            }
             "files_now" => {
                 self.compare_files(step)?;
                 return Ok(Goes::On);
@@ -169,6 +208,41 @@ impl Replay {
             ensure!(more.is_empty(), "{more:?} before the end");
         }
         Ok(Goes::On)
+    }
+
+    /// A login with nonces of our own: types and error texts as recorded.
+    async fn sasl(&mut self, step: &Value) -> anyhow::Result<()> {
+        let number = step["conn"].as_u64().unwrap_or(0);
+        let app = text(&step["appId"])?;
+        let password = digest_md5::password(&login::of_file(text(&step["secret"])?));
+        let (mut token, mut answer, mut authenticated) = (Vec::new(), None, false);
+        for round in step["rounds"].as_array().context("rounds")? {
+            let request_id = round["requestId"].as_i64().context("requestId")?;
+            let mut out = Vec::new();
+            let body = &login::sasl_body(app, &token);
+            Message::RpcRequest { request_id, body }.encode(&mut out);
+            self.client(number).await?.send_raw(&out).await?;
+            let expected = &round["answers"][0];
+            let reply = self.client(number).await?.next_reply().await?;
+            match (text(&expected["type"])?, &reply, answer.take()) {
+                ("RpcResponse", Reply::RpcResponse { body, .. }, None) => {
+                    let offered = Answer::new(body, &password, "cnonce", None)?;
+                    token.clone_from(&offered.token);
+                    answer = Some(offered);
+                }
+                ("RpcResponse", Reply::RpcResponse { body, .. }, Some(offered)) => {
+                    offered.finish(body)?;
+                    authenticated = true;
+                }
+                ("RpcFailure", Reply::RpcFailure { text, .. }, _) => {
+                    self.compare_text(expected, text)?;
+                }
+                _ => bail!("expected {expected}, got {reply:?}"),
+            }
+        }
+        ensure!(step["authenticated"] == authenticated, "authenticated");
+        ensure!(step["closed"] == false, "closed");
+        Ok(())
     }
 
     async fn client(&mut self, number: u64) -> anyhow::Result<&mut Connection> {
@@ -467,10 +541,17 @@ impl Replay {
             match (sent, client.next_reply().await) {
                 (
                     Ok(()),
-                    Ok(Reply::RpcResponse {
-                        request_id: 424_242,
-                        ..
-                    }),
+                    Ok(
+                        Reply::RpcResponse {
+                            request_id: 424_242,
+                            ..
+                        }
+                        // What an authenticating daemon says to this one.
+                        | Reply::RpcFailure {
+                            request_id: 424_242,
+                            ..
+                        },
+                    ),
                 ) => {}
                 (_, Err(Error::Closed { .. } | Error::Receive { .. } | Error::Send { .. })) => {
                     bail!("connection {number} is closed, and should not be")

@@ -69,6 +69,11 @@ fn freed_shuffle_leaves_no_file() -> Result<()> {
 }
 
 #[test]
+fn application_logs_in_by_sasl() -> Result<()> {
+    play("login_sasl", newest()?)
+}
+
+#[test]
 fn job_goes_on_after_the_service_was_killed() -> Result<()> {
     play("service_killed", newest()?)
 }

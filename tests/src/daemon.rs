@@ -179,6 +179,15 @@ impl Daemon {
             .collect()
     }
 
+    /// A file of /proc about the process.
+    ///
+    /// # Errors
+    /// When the process is gone.
+    pub fn proc_file(&self, name: &str) -> anyhow::Result<String> {
+        let pid = self.child.id().context("the daemon has ended")?;
+        Ok(std::fs::read_to_string(format!("/proc/{pid}/{name}"))?)
+    }
+
     /// Whether the process still runs.
     ///
     /// # Errors

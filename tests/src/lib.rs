@@ -13,5 +13,6 @@ pub mod ctl;
 pub mod daemon;
 pub mod files;
 pub mod hex;
+pub mod login;
 pub mod pods;
 pub mod wait;

@@ -47,6 +47,7 @@ const RULES: &[Rule] = &[
         within: &["shuffle-daemon/src"],
         except: &[
             "shuffle-daemon/src/app",
+            "shuffle-daemon/src/auth/secret",
             "shuffle-daemon/src/config",
             "shuffle-daemon/src/control/socket",
             "shuffle-daemon/src/disk",
@@ -57,7 +58,7 @@ const RULES: &[Rule] = &[
         ],
         absent: &["std::fs"],
         allowed: &[],
-        reason: "beside disk only settings, the state directory, certificates, the control socket and what the sandbox names are files of ours",
+        reason: "beside disk only settings, the state directory, certificates, secrets, the control socket and what the sandbox names are files of ours",
     },
     Rule {
         within: &["shuffle-daemon/src/net/egress"],

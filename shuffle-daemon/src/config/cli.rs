@@ -50,7 +50,8 @@ pub(super) struct Flags {
     pub(super) properties_file: Option<PathBuf>,
 
     /// A TOML file with these flags by name (listen, metrics_listen, root, state_dir,
-    /// properties_file, control, control_listen and the others of the control plane, sandbox,
+    /// properties_file, control, control_listen and the others of the control plane,
+    /// auth_secrets_dir, sandbox,
     /// keep_capabilities, drain_timeout, log, log_format) and tables [spark], [limits] and [kubernetes] (the flags below by name).
     #[arg(long, value_name = "FILE", env = "SHUFFLE_DAEMON_CONFIG")]
     pub(super) config: Option<PathBuf>,
@@ -61,6 +62,9 @@ pub(super) struct Flags {
 
     #[command(flatten)]
     pub(super) control_plane: super::control::ControlFlags,
+
+    #[command(flatten)]
+    pub(super) auth: super::auth::AuthFlags,
 
     #[command(flatten)]
     pub(super) kubernetes: super::kubernetes::KubernetesFlags,
@@ -95,7 +99,8 @@ spark.shuffle.service.index.cache.size (100m), spark.shuffle.service.db.enabled 
 spark.shuffle.maxChunksBeingTransferred (no limit), spark.shuffle.io.connectionTimeout \
 (spark.network.timeout, 120s), spark.shuffle.io.serverThreads (0: one for each core), \
 spark.shuffle.io.backLog (-1: the kernel's), spark.shuffle.io.receiveBuffer and .sendBuffer \
-(-1: the kernel's), spark.shuffle.io.enableTcpKeepAlive (false), spark.shuffle.service.fetch.rdd.enabled (false: RDD blocks of executors that are gone are removed), spark.local.dir. \
+(-1: the kernel's), spark.shuffle.io.enableTcpKeepAlive (false), spark.shuffle.service.fetch.rdd.enabled (false: RDD blocks of executors that are gone are removed), spark.local.dir, spark.authenticate (false) with .secret and .secret.file, \
+spark.network.crypto.* and spark.network.sasl.* (see CONFIGURATION.md). \
 Others are listed as ignored at start.
 
 Limits (default), for --limit and [limits]: connections (20000), connections_per_address \
@@ -104,7 +109,8 @@ registration_bytes (64k), id_bytes (512), index_file_bytes (64m), frame_bytes (6
 blocks_per_stream (16777216), streams_per_connection (65536), stream_memory_per_connection \
 (64m), stream_memory (512m), reply_memory (64m), cold_reads_per_disk (8), \
 cold_reads_waiting_per_disk (4096), removal_files_per_second (5000), removal_bytes_per_second (8192m), \
-walk_files_per_second (2000), control_connections (64), control_handshakes (32). Sizes as in Spark: 64k, 100m, 1g.
+walk_files_per_second (2000), control_connections (64), control_handshakes (32), \
+logins (4096), logins_per_address (1024), login_rate_per_address (2000), login_frame_bytes (16k). Sizes as in Spark: 64k, 100m, 1g.
 
 When it serves, the daemon prints one line: ready listen=ADDR:PORT metrics=ADDR:PORT, \
 with --control-listen also control=ADDR:PORT. \

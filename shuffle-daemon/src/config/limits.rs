@@ -75,6 +75,14 @@ limits! {
     control_connections: 64, "a number of at least 1";
     /// Connections to the control plane over TCP that have not shown a certificate yet; others wait.
     control_handshakes: 32, "a number of at least 1";
+    /// Connections that have not logged in yet, with spark.authenticate.
+    logins: 4096, "a number of at least 1";
+    /// Connections from one address (of IPv6: one network of 64 bits) that have not logged in yet.
+    logins_per_address: 1024, "a number of at least 1";
+    /// Logins that one address may try in a second; one that fails counts as fifty.
+    login_rate_per_address: 2000, "a number of at least 1";
+    /// Bytes of a frame before the login.
+    login_frame_bytes: 16 << 10, "a size such as 16k";
     /// Reads in the queue of one disk; connections beyond are closed, and Spark retries.
     cold_reads_waiting_per_disk: 4096, "a number of at least 1";
 }

@@ -62,6 +62,11 @@ impl Settings {
         Ok(())
     }
 
+    /// As given.
+    pub(super) fn text(&self, key: &str) -> Option<&str> {
+        self.get(key)
+    }
+
     fn get(&self, key: &str) -> Option<&str> {
         self.used
             .lock()
@@ -202,7 +207,7 @@ impl Settings {
 const BACKLOG: u32 = 65_535;
 const WORKERS_MAX: usize = 1024;
 
-fn wrong(key: &str, value: &str, allowed: &str) -> Error {
+pub(super) fn wrong(key: &str, value: &str, allowed: &str) -> Error {
     Error::Value {
         key: key.into(),
         value: value.into(),

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use protocol::auth::Keys;
 use protocol::frame::{FrameError, Split};
 use protocol::wire::DecodeError;
 use tokio::net::TcpStream;
@@ -20,6 +21,8 @@ use super::dispatch::{Dispatch, Outcome, Slow};
 use super::egress;
 use super::in_flight::InFlight;
 use super::inbound::{self, Inbound, InboundPool};
+use super::login;
+use crate::auth::Auth;
 use crate::disk::buffer::BufferPool;
 use crate::handler::Service;
 use crate::metrics;
@@ -29,6 +32,8 @@ use crate::metrics;
 pub struct Worker {
     /// Handlers and what they need.
     pub service: Arc<Service>,
+    /// Logins; None: there are none, and every peer may name every application.
+    pub auth: Option<Arc<Auth>>,
     /// Chunks on their way, in the process.
     pub in_flight: Arc<InFlight>,
     /// Read buffers.
@@ -39,6 +44,8 @@ pub struct Worker {
     pub timeout: Duration,
     /// Bytes of a frame at most.
     pub frame_bytes_max: usize,
+    /// The same before the login.
+    pub login_frame_bytes_max: usize,
     /// Cancelled when the daemon drains: finish what has arrived, then close.
     pub drain: CancellationToken,
 }
@@ -63,15 +70,26 @@ impl From<FrameError> for Error {
     }
 }
 
-/// Serves a connection until its peer closes it, it is idle too long, or the daemon drains.
-pub async fn serve(stream: TcpStream, peer: IpAddr, worker: Arc<Worker>) {
+/// Serves a connection until its peer closes it, it is idle too long, or the daemon drains. With authentication
+/// there is no `Dispatch`, so no handler, before the login has been passed.
+pub async fn serve(mut stream: TcpStream, peer: IpAddr, worker: Arc<Worker>) {
+    let mut inbound = Inbound::new(Arc::clone(&worker.inbound), worker.frame_bytes_max);
+    let app = match &worker.auth {
+        None => None,
+        Some(auth) => {
+            let passed = Box::pin(logged_in(auth, &mut stream, &mut inbound, peer, &worker));
+            let Some(app) = passed.await else { return };
+            Some(app)
+        }
+    };
     let connection = Connection {
         stream,
-        inbound: Inbound::new(Arc::clone(&worker.inbound), worker.frame_bytes_max),
+        inbound,
         dispatch: Dispatch::new(
             Arc::clone(&worker.service),
             Arc::clone(&worker.in_flight),
             peer,
+            app,
         ),
         idle: Box::pin(tokio::time::sleep(worker.timeout)),
         drain: Box::pin(worker.drain.clone().cancelled_owned()),
@@ -84,6 +102,40 @@ pub async fn serve(stream: TcpStream, peer: IpAddr, worker: Arc<Worker>) {
         Err(error) => {
             metrics::caught_exceptions().increment(1);
             tracing::debug!(%error, "connection closed");
+        }
+    }
+}
+
+/// The application that the peer has shown to be; None: the connection is to be closed.
+async fn logged_in(
+    auth: &Auth,
+    stream: &mut TcpStream,
+    inbound: &mut Inbound,
+    peer: IpAddr,
+    worker: &Worker,
+) -> Option<Arc<str>> {
+    inbound.set_frame_bytes_max(worker.login_frame_bytes_max);
+    let outcome = tokio::select! {
+        outcome = login::log_in(auth, stream, inbound, peer) => outcome,
+        () = worker.drain.cancelled() => return None,
+    };
+    match outcome {
+        Ok(identity) => {
+            inbound.set_frame_bytes_max(worker.frame_bytes_max);
+            let identity = identity?;
+            match identity.keys {
+                Keys::Clear => Some(identity.app),
+                // Nothing else is offered.
+                other => {
+                    tracing::error!(keys = other.name(), "there is no such cipher");
+                    None
+                }
+            }
+        }
+        Err(error) => {
+            metrics::caught_exceptions().increment(1);
+            tracing::debug!(%error, "connection closed before its login");
+            None
         }
     }
 }

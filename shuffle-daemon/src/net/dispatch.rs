@@ -1,8 +1,8 @@
 //! Which handler answers which message. The only match on message types.
 //!
 //! What can be answered at once goes into the replies; what has to wait becomes a [`Slow`],
-//! which `net::connection` runs after it has sent what is ready. Authentication will stand
-//! before this: nothing here is reachable for a peer that did not pass it.
+//! which `net::connection` runs after it has sent what is ready. Logins stand before this: nothing
+//! here is reachable for a peer that did not pass one, and what it may name is checked here.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -58,14 +58,21 @@ pub struct Dispatch {
     streams: Streams,
     last: Last,
     peer: IpAddr,
+    /// The application that the connection is; None without authentication.
+    app: Option<Arc<str>>,
     /// Answers to be sent.
     pub replies: Replies,
 }
 
 impl Dispatch {
-    /// For a new connection from `peer`.
+    /// For a new connection from `peer`, which has logged in as `app` if there are logins.
     #[must_use]
-    pub fn new(service: Arc<Service>, in_flight: Arc<InFlight>, peer: IpAddr) -> Self {
+    pub fn new(
+        service: Arc<Service>,
+        in_flight: Arc<InFlight>,
+        peer: IpAddr,
+        app: Option<Arc<str>>,
+    ) -> Self {
         let streams = Streams::new(Arc::clone(&service.streams));
         Self {
             service,
@@ -73,6 +80,7 @@ impl Dispatch {
             streams,
             last: Last::default(),
             peer,
+            app,
             replies: Replies::default(),
         }
     }
@@ -106,12 +114,16 @@ impl Dispatch {
                 request_id, meta, ..
             } => {
                 metrics::caught_exceptions().increment(1);
-                self.fail(request_id, refuse_upload(meta));
+                self.fail(request_id, self.refuse_upload(meta));
                 Outcome::Close
             }
-            Message::MergedBlockMetaRequest { request_id, .. } => {
+            Message::MergedBlockMetaRequest {
+                request_id, app_id, ..
+            } => {
                 let started = Instant::now();
-                self.fail(request_id, Failure::peer("push_merge", NO_MERGE));
+                let foreign = self.foreign(Some(&app_id));
+                let failure = foreign.unwrap_or_else(|| Failure::peer("push_merge", NO_MERGE));
+                self.fail(request_id, failure);
                 metrics::merged_meta_seconds().record(started.elapsed());
                 Outcome::Answered
             }
@@ -238,6 +250,10 @@ impl Dispatch {
                 return Outcome::Answered;
             }
         };
+        if let Some(failure) = self.foreign(message.app_id()) {
+            self.fail(request_id, failure);
+            return Outcome::Answered;
+        }
         let started = Instant::now();
         match message {
             BlockTransferMessage::FetchShuffleBlocks(request) => {
@@ -284,6 +300,33 @@ impl Dispatch {
         }
     }
 
+    /// The failure of a request that names another application than the connection has logged in as. Streams belong
+    /// to their connection, and everything else is looked up below the application.
+    #[inline]
+    fn foreign(&self, named: Option<&str>) -> Option<Failure> {
+        match (&self.app, named) {
+            (Some(app), Some(named)) if **app != *named => Some(not_authorized(app, named)),
+            _ => None,
+        }
+    }
+
+    fn refuse_upload(&self, meta: &[u8]) -> Failure {
+        let message = match BlockTransferMessage::decode(meta) {
+            Ok(message) => message,
+            Err(error) => return Failure::peer("malformed_message", error),
+        };
+        if let Some(failure) = self.foreign(message.app_id()) {
+            return failure;
+        }
+        if let BlockTransferMessage::PushBlockStream(_) = message {
+            return Failure::peer("push_merge", NO_MERGE);
+        }
+        let text = format!(
+            "java.lang.UnsupportedOperationException: Unexpected message with #receiveStream: {message}"
+        );
+        Failure::peer("unexpected_message", text)
+    }
+
     fn opened(
         &mut self,
         request_id: i64,
@@ -325,15 +368,15 @@ fn encode(message: &BlockTransferMessage<'_>) -> Vec<u8> {
     body
 }
 
-fn refuse_upload(meta: &[u8]) -> Failure {
-    match BlockTransferMessage::decode(meta) {
-        Err(error) => Failure::peer("malformed_message", error),
-        Ok(BlockTransferMessage::PushBlockStream(_)) => Failure::peer("push_merge", NO_MERGE),
-        Ok(other) => {
-            let text = format!(
-                "java.lang.UnsupportedOperationException: Unexpected message with #receiveStream: {other}"
-            );
-            Failure::peer("unexpected_message", text)
-        }
-    }
+#[cold]
+fn not_authorized(app: &str, named: &str) -> Failure {
+    metrics::foreign_requests().increment(1);
+    let named: String = named.chars().take(APP_CHARS_SHOWN).collect();
+    let text = format!(
+        "java.lang.SecurityException: Client for {app} not authorized for application {named}."
+    );
+    Failure::peer("foreign_application", text)
 }
+
+/// Of an application id in a failure; it may be of any length.
+const APP_CHARS_SHOWN: usize = 512;

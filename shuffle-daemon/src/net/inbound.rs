@@ -111,6 +111,17 @@ impl Inbound {
         }
     }
 
+    /// Whether nothing has arrived that is not consumed.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.start >= self.bytes.len()
+    }
+
+    /// Changes the limit of frames, once it is known who the peer is.
+    pub fn set_frame_bytes_max(&mut self, frame_bytes_max: usize) {
+        self.frame_bytes_max = frame_bytes_max;
+    }
+
     /// The first frame, if it is complete, and how many bytes to [`Self::consume`] for it.
     ///
     /// # Errors

@@ -55,6 +55,10 @@ fn rules(config: &Config) -> Vec<(PathBuf, BitFlags<AccessFs>)> {
         let files = tcp.flat_map(|tcp| [&tcp.cert, &tcp.key, &tcp.client_ca]);
         rules.extend(files.map(|file| (above(file), read)));
     }
+    if let Some(auth) = &config.auth {
+        rules.extend(auth.secret_file.iter().map(|file| (above(file), read)));
+        rules.extend(auth.secrets_dir.iter().map(|dir| (dir.clone(), read)));
+    }
     if let Some(kubernetes) = &config.kubernetes {
         // A kubeconfig with the certificates that it names.
         let credentials = kubernetes.kubeconfig.as_deref().map(above);

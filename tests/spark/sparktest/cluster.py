@@ -72,24 +72,27 @@ class Cluster:
 
 
 @contextmanager
-def running(version: str, folder: Path) -> Iterator[Cluster]:
-    """A cluster that lives as long as the `with` block. `folder` is created and left behind."""
+def running(version: str, folder: Path, settings: dict[str, str] | None = None) -> Iterator[Cluster]:
+    """A cluster that lives as long as the `with` block. `folder` is created and left behind.
+
+    `settings` are for master and worker, which must authenticate when their applications do.
+    """
     folder = folder.resolve()
     (folder / "events").mkdir(parents=True, exist_ok=True)
     home = venv.spark_home(version)
     argv = [str(home / "bin/spark-class"), "org.apache.spark.deploy.master.Master", *_at("127.0.0.1")]
-    master = Child("master", argv, folder / "master.log", _environment(home))
+    master = Child("master", argv, folder / "master.log", _environment(home, settings))
     try:
         url = master.wait_for_log(_find(r"Starting Spark master at (spark://\S+:\d+)"), _START_LIMIT_S, "to listen")
         cluster = Cluster(version, url, str(folder))
-        with worker(cluster, "127.0.0.1", _WORKER_CORES):
+        with worker(cluster, "127.0.0.1", _WORKER_CORES, settings):
             yield cluster
     finally:
         master.terminate()
 
 
 @contextmanager
-def worker(cluster: Cluster, host: str, cores: int) -> Iterator[None]:
+def worker(cluster: Cluster, host: str, cores: int, settings: dict[str, str] | None = None) -> Iterator[None]:
     """One more worker that calls itself `host`. `cores` is what it offers, not what it has.
 
     A master gives a single executor to the worker that has the most cores free.
@@ -98,7 +101,7 @@ def worker(cluster: Cluster, host: str, cores: int) -> Iterator[None]:
     local_dirs = [cluster.root / name for name in ("disk-a", "disk-b")]
     for each in local_dirs:
         each.mkdir(parents=True, exist_ok=True)
-    env = _environment(home)
+    env = _environment(home, settings)
     env.update(SPARK_LOCAL_DIRS=",".join(map(str, local_dirs)), SPARK_WORKER_DIR=str(cluster.work))
     env["SPARK_WORKER_OPTS"] = "-Dspark.shuffle.service.enabled=false -Dspark.worker.cleanup.enabled=false"
     argv = [str(home / "bin/spark-class"), "org.apache.spark.deploy.worker.Worker", *_at(host)]
@@ -115,9 +118,10 @@ def _at(host: str) -> list[str]:
     return ["--host", host, "--port", "0", "--webui-port", "0"]
 
 
-def _environment(home: Path) -> dict[str, str]:
+def _environment(home: Path, settings: dict[str, str] | None = None) -> dict[str, str]:
     env = dict(os.environ, SPARK_HOME=str(home), SPARK_LOCAL_IP="127.0.0.1")
-    env.update(SPARK_DAEMON_MEMORY="256m", SPARK_DAEMON_JAVA_OPTS=_JVM_OPTIONS)
+    options = [_JVM_OPTIONS, *(f"-D{key}={value}" for key, value in (settings or {}).items())]
+    env.update(SPARK_DAEMON_MEMORY="256m", SPARK_DAEMON_JAVA_OPTS=" ".join(options))
     for stray in ("SPARK_CONF_DIR", "SPARK_MASTER_HOST", "SPARK_MASTER_PORT", "SPARK_MASTER_OPTS", "SPARK_LOCAL_DIRS"):
         env.pop(stray, None)
     return env

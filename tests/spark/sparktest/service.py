@@ -18,6 +18,7 @@ import tempfile
 import urllib.request
 from abc import ABC, abstractmethod
 from pathlib import Path
+from typing import ClassVar
 
 from . import venv, versions
 from .processes import Child, Stopped, answers, free_port, stop_on_signals
@@ -37,6 +38,8 @@ class Service(ABC):
     removes_checksums = False
     port: int
     metrics_port: int | None = None
+    #: Settings of Spark beside the usual ones.
+    settings: ClassVar[dict[str, str]] = {}
 
     @abstractmethod
     def kill(self) -> None:
@@ -46,12 +49,18 @@ class Service(ABC):
     def restart(self) -> None:
         """Starts it again at the same port with the same state; returns when it serves."""
 
+    def configure(self, settings: dict[str, str]) -> None:
+        """Ends the service and starts it again at the same port with these settings of Spark."""
+        self.settings = settings
+        self.kill()
+        self.restart()
+
     @abstractmethod
     def stop(self) -> None:
         """Ends the service; safe to call again."""
 
     def metrics(self) -> dict[str, float]:
-        """Sum over all labels of each Prometheus sample; empty for services without an endpoint."""
+        """Each Prometheus sample, and its sum over all labels; empty for services without an endpoint."""
         if self.metrics_port is None:
             return {}
         with urllib.request.urlopen(f"http://127.0.0.1:{self.metrics_port}/metrics", timeout=5) as reply:
@@ -59,12 +68,14 @@ class Service(ABC):
 
 
 def parse_metrics(text: str) -> dict[str, float]:
-    """Adds up the samples of each metric name in Prometheus' text format."""
+    """The samples of Prometheus' text format by name and labels, and their sums by name."""
     sums: dict[str, float] = {}
     for line in text.splitlines():
-        found = re.match(r"([A-Za-z_:][\w:]*)(?:\{.*\})? (\S+)", line)
+        found = re.match(r"([A-Za-z_:][\w:]*)(\{.*\})? (\S+)", line)
         if found:
-            sums[found[1]] = sums.get(found[1], 0.0) + float(found[2])
+            sums[found[1]] = sums.get(found[1], 0.0) + float(found[3])
+            if found[2]:
+                sums[found[1] + found[2]] = float(found[3])
     return sums
 
 
@@ -88,6 +99,8 @@ class DaemonService(Service):
         state.mkdir(parents=True, exist_ok=True)
         argv = [str(self._binary), "--listen", f"127.0.0.1:{self.port}", "--metrics-listen", "127.0.0.1:0"]
         argv += ["--root", str(self._root), "--state-dir", str(state)]
+        for key, value in self.settings.items():
+            argv += ["--conf", f"{key}={value}"]
         self._child = Child(self.name, argv, self._folder / "daemon.log", dict(os.environ), pipe_stdout=True)
         line = self._ready_line(self._child)
         found = re.fullmatch(r"ready listen=\S+:(\d+) metrics=\S+:(\d+)", line)
@@ -137,7 +150,8 @@ class JavaService(Service):
         # spark.local.dir is both the list of allowed roots and the place of the recovery store.
         options = f"-Dspark.shuffle.service.port={self.port} -Dspark.local.dir={self._root}"
         env = dict(os.environ, SPARK_HOME=str(home), SPARK_DAEMON_MEMORY="512m", SPARK_LOCAL_IP="127.0.0.1")
-        env["SPARK_SHUFFLE_OPTS"] = f"{options} -XX:+UseSerialGC"
+        more = " ".join(f"-D{key}={value}" for key, value in self.settings.items())
+        env["SPARK_SHUFFLE_OPTS"] = f"{options} {more} -XX:+UseSerialGC"
         argv = [str(home / "bin/spark-class"), "org.apache.spark.deploy.ExternalShuffleService"]
         self._child = Child(self.name, argv, self._folder / "java-service.log", env)
         child = self._child

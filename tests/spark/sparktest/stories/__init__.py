@@ -6,7 +6,7 @@ A story runs inside the driver's process. `ALL` is the only list of them.
 from collections.abc import Callable
 
 from ..stage import Stage
-from . import disk, loss, reuse, sql, tiny
+from . import disk, login, loss, reuse, sql, tiny
 
 Story = Callable[[Stage], None]
 
@@ -21,6 +21,7 @@ ALL: dict[str, Story] = {
     "many_blocks_to_disk": disk.many_blocks_to_disk,
     "shuffle_freed": disk.shuffle_freed,
     "corruption": loss.corruption,
+    "login_sasl": login.sasl,
     "service_killed": loss.service_killed,
     "tiny_blocks": tiny.tiny_blocks,
 }

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from pyspark import RDD
 
 from ..application import MAX_EXECUTORS, Application
+from ..cluster import Cluster
 from ..eventlog import EventLog
 from ..service import BLOCKS_SERVED, BYTES_SERVED
 from ..stage import Stage
@@ -41,12 +42,12 @@ def checksum(shuffled: RDD, pause_s: float = 0.0) -> tuple[int, int, int]:
     return result
 
 
-def _two_reads(stage: Stage, settings: dict[str, str]) -> tuple[EventLog, dict[str, float]]:
+def _two_reads(stage: Stage, settings: dict[str, str], cluster: Cluster | None = None) -> tuple[EventLog, dict[str, float]]:
     """Writes, reads, loses all executors, reads again.
 
     Returns the event log and what the second read added to the service's metrics.
     """
-    app, claims = stage.application(settings), stage.claims
+    app, claims = stage.application(settings, cluster), stage.claims
     shuffled = write_shuffle(app)
     app.label("first read")
     first = checksum(shuffled, pause_s=0.2)
@@ -65,8 +66,9 @@ def _two_reads(stage: Stage, settings: dict[str, str]) -> tuple[EventLog, dict[s
     return log, {name: after[name] - before.get(name, 0.0) for name in after}
 
 
-def _all_from_service(stage: Stage, settings: dict[str, str]) -> None:
-    log, served = _two_reads(stage, settings)
+def all_from_service(stage: Stage, settings: dict[str, str], cluster: Cluster | None = None) -> None:
+    """Two reads, the second of which comes from the service, block for block."""
+    log, served = _two_reads(stage, settings, cluster)
     reads = log.reads("second read")
     stage.claims.equal("every block of the second read comes from the service", reads.remote_blocks, MAPS * REDUCES)
     stage.claims.equal("no block of the second read is read from a local file", reads.local_blocks, 0)
@@ -77,12 +79,12 @@ def _all_from_service(stage: Stage, settings: dict[str, str]) -> None:
 
 def reuse(stage: Stage) -> None:
     """The outcome of the product in one job (FetchShuffleBlocks)."""
-    _all_from_service(stage, {})
+    all_from_service(stage, {})
 
 
 def old_fetch_protocol(stage: Stage) -> None:
     """The same with OpenBlocks, and map indexes instead of map task ids in the file names."""
-    _all_from_service(stage, {"spark.shuffle.useOldFetchProtocol": "true"})
+    all_from_service(stage, {"spark.shuffle.useOldFetchProtocol": "true"})
 
 
 def host_local_on(stage: Stage) -> None:

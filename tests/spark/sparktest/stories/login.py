@@ -1,0 +1,46 @@
+"""Applications that authenticate, in the ways that Spark can.
+
+A standalone master and its workers have to know the secret of their applications, so each story has a cluster of its own.
+"""
+
+import secrets
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from .. import cluster as clusters
+from ..cluster import Cluster
+from ..stage import Stage
+from .reuse import all_from_service
+
+_LOGINS = "shuffle_logins_total"
+
+
+@contextmanager
+def _authenticated(stage: Stage, settings: dict[str, str]) -> Iterator[tuple[Cluster, dict[str, str]]]:
+    """A cluster and a service with a new secret; gives the cluster and the settings of its applications."""
+    both = {
+        "spark.authenticate": "true",
+        # As long as those that Spark makes on Kubernetes.
+        "spark.authenticate.secret": secrets.token_hex(32),
+        **settings,
+    }
+    folder = Path(tempfile.mkdtemp(prefix="login-", dir=stage.cluster.root))
+    stage.service.configure(both)
+    with clusters.running(stage.cluster.version, folder, both) as cluster:
+        yield cluster, both
+
+
+def _login(stage: Stage, settings: dict[str, str], how: str) -> None:
+    with _authenticated(stage, settings) as (cluster, both):
+        all_from_service(stage, both, cluster)
+    seen = {name: value for name, value in stage.service.metrics().items() if name.startswith(_LOGINS + "{")}
+    if seen:
+        stage.claims.that(f"connections logged in ({how})", seen.get(f'{_LOGINS}{{how="{how}"}}', 0) > 0, seen)
+        stage.claims.equal("no other way than this", list(seen), [f'{_LOGINS}{{how="{how}"}}'])
+
+
+def sasl(stage: Stage) -> None:
+    """`spark.authenticate` alone: SASL, and then in the clear."""
+    _login(stage, {}, "clear")
