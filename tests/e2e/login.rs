@@ -116,12 +116,8 @@ async fn nobody_reaches_another_application_by_any_message() {
 
 /// One of each message that names an application.
 fn requests(app: &str, files: &ShuffleFiles) -> Vec<(&'static str, Vec<u8>)> {
-    let mut requests = Vec::new();
-    let mut add = |message: BlockTransferMessage<'_>| {
-        let mut body = Vec::new();
-        message.encode(&mut body);
-        requests.push((message.name(), body));
-    };
+    let mut requests = more_requests(app, &files.executor);
+    let mut add = |message: BlockTransferMessage<'_>| requests.push(encoded(&message));
     let names = ["shuffle_0_1_0.data", "shuffle_0_1_0.index"];
     let executor = files.executor.as_str();
     add(OpenBlocks {
@@ -158,6 +154,18 @@ fn requests(app: &str, files: &ShuffleFiles) -> Vec<(&'static str, Vec<u8>)> {
         exec_ids: [executor].as_slice().into(),
     }
     .into());
+    requests
+}
+
+fn encoded(message: &BlockTransferMessage<'_>) -> (&'static str, Vec<u8>) {
+    let mut body = Vec::new();
+    message.encode(&mut body);
+    (message.name(), body)
+}
+
+fn more_requests(app: &str, executor: &str) -> Vec<(&'static str, Vec<u8>)> {
+    let mut requests = Vec::new();
+    let mut add = |message: BlockTransferMessage<'_>| requests.push(encoded(&message));
     add(FinalizeShuffleMerge {
         app_id: app.into(),
         app_attempt_id: 0,
