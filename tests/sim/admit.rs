@@ -41,7 +41,9 @@ impl World {
         if !self.daemon.reached {
             return Some(unverified());
         }
-        if !replaces && found.iter().any(|pod| !pod.addresses.is_empty()) {
+        let clock = clock::system(self.shown());
+        let doubtful = replaces || admission::is_doubtful(&found, peer(), &registration, clock);
+        if !doubtful && found.iter().any(|pod| !pod.addresses.is_empty()) {
             return judge(&found, registration);
         }
         // `ApiServer::executor_now`.

@@ -9,7 +9,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::time::{Instant, timeout};
 
@@ -27,6 +27,9 @@ use crate::registry::{PodRef, Registration};
 const WAIT_MAX: Duration = Duration::from_secs(4);
 /// Events take a moment; then the API server is asked.
 const ASK_AFTER: Duration = Duration::from_millis(700);
+/// An executor registers within seconds of its Pod's start. A Pod that began earlier may be of an earlier run
+/// with the same ids.
+const REGISTERS_WITHIN: Duration = Duration::from_secs(20);
 
 /// Why an executor may not register. The text is the RPC failure and, if there is a Pod to hang
 /// it on, an Event.
@@ -120,7 +123,8 @@ impl Admission {
     }
 
     /// Fills in what the Pod tells of a registration, or refuses it. Takes up to 4 s. One that replaces
-    /// another (`replaces`) is of a Pod with ids that were used before, which the watch may not show yet.
+    /// another (`replaces`), or whose Pod began long before ([`is_doubtful`]), may be of a Pod with ids that
+    /// were used before, which the watch does not show yet: then the API server is asked past its cache.
     ///
     /// # Errors
     /// [`Refusal`], whose text is meant for the executor.
@@ -133,12 +137,17 @@ impl Admission {
         let began = Instant::now();
         let mut pods = self.pods.clone();
         let mut asked = false;
+        // Shown by the watch, and not by a list past all caches.
+        let mut gone: Vec<String> = Vec::new();
         loop {
-            let found = candidates(pods.snapshot().living(), &registration);
+            let table = pods.snapshot();
+            let living = table.living().filter(|pod| !gone.contains(&pod.uid));
+            let found = candidates(living, &registration);
             let waited = began.elapsed();
             // A Pod has its address a moment after its executor has started.
             let placed = found.iter().any(|pod| !pod.addresses.is_empty());
-            let shown = placed && (asked || !replaces);
+            let doubtful = replaces || is_doubtful(&found, peer, &registration, SystemTime::now());
+            let shown = placed && (asked || !doubtful);
             if shown || (waited >= WAIT_MAX && !found.is_empty()) {
                 return if self.reach.is_reached() {
                     self.judge(&found, registration, peer)
@@ -149,17 +158,18 @@ impl Admission {
             if waited >= WAIT_MAX {
                 return Err(self.no_pod(&registration));
             }
-            if (waited >= ASK_AFTER || replaces) && !asked {
+            if (waited >= ASK_AFTER || doubtful) && !asked {
                 asked = true;
                 if !self.reach.is_reached() {
                     return self.unreachable(&found, registration, peer);
                 }
                 let (app, executor) = (&registration.app, &registration.executor);
-                let Ok(found) = self.api.executor_now(app, executor).await else {
+                let Ok(listed) = self.api.executor_now(app, executor).await else {
                     return self.unreachable(&found, registration, peer);
                 };
-                let found: Vec<_> = found.into_iter().map(Arc::new).collect();
-                let living = found.iter().filter(|pod| pod.living);
+                let listed: Vec<_> = listed.into_iter().map(Arc::new).collect();
+                gone = not_listed(&found, &listed);
+                let living = listed.iter().filter(|pod| pod.living);
                 let found = candidates(living, &registration);
                 if found.iter().any(|pod| !pod.addresses.is_empty()) {
                     return self.judge(&found, registration, peer);
@@ -283,6 +293,35 @@ pub fn at_address<'a>(
         let confirms = confirm(pod, registration.clone()).is_ok();
         (confirms, pod.started.is_none(), pod.started)
     })
+}
+
+/// Whether the Pod that the watch shows for a registration may be of an earlier run: it began long before, or
+/// in the future of a clock that was set back since. `now` is the node's clock.
+#[must_use]
+pub fn is_doubtful(
+    shown: &[Arc<Pod>],
+    peer: IpAddr,
+    registration: &Registration,
+    now: SystemTime,
+) -> bool {
+    let pod = at_address(shown, peer, registration);
+    pod.and_then(|pod| pod.started).is_some_and(|started| {
+        let age = now.duration_since(started);
+        age.unwrap_or_else(|before| before.duration()) > REGISTERS_WITHIN
+    })
+}
+
+/// UIDs of Pods that no list of an executor's Pods shows any more. Those that wait for their executor id have
+/// another label than was listed.
+fn not_listed(shown: &[Arc<Pod>], listed: &[Arc<Pod>]) -> Vec<String> {
+    let is_listed = |pod: &Arc<Pod>| {
+        listed
+            .iter()
+            .any(|other| other.uid == pod.uid && other.living)
+    };
+    let waits = |pod: &Arc<Pod>| pod.executor.as_deref() == Some(PLACEHOLDER);
+    let gone = shown.iter().filter(|pod| !waits(pod) && !is_listed(pod));
+    gone.map(|pod| pod.uid.clone()).collect()
 }
 
 /// Pods that may be an executor.

@@ -115,3 +115,35 @@ fn of_two_pods_the_one_that_began_last_registers() {
     let found = at_address(&both, peer, &registration(&["/data/spark/blockmgr-x"]));
     assert_eq!(found.unwrap().uid, "uid-a");
 }
+
+/// Seed 2742: the table of an outage showed an executor of an earlier run, and a registration of a later one was taken
+/// for its.
+#[test]
+fn a_pod_that_began_long_before_is_doubtful() {
+    let at = |seconds| std::time::UNIX_EPOCH + Duration::from_secs(seconds);
+    let peer = "10.0.0.1".parse().unwrap();
+    let registration = registration(&["/data/spark/blockmgr-x"]);
+    let doubtful = |started, now| {
+        let shown = Pod {
+            started,
+            ..Pod::clone(&pod("a", "7", "10.0.0.1"))
+        };
+        is_doubtful(&[Arc::new(shown)], peer, &registration, now)
+    };
+    assert!(!doubtful(None, at(1000)) && !doubtful(Some(at(985)), at(1000)));
+    assert!(doubtful(Some(at(970)), at(1000)));
+    // The clock was set back.
+    assert!(doubtful(Some(at(1030)), at(1000)));
+    assert!(!is_doubtful(&[], peer, &registration, at(1000)));
+}
+
+/// What a list past all caches does not show is gone, except who is called otherwise there.
+#[test]
+fn who_is_not_listed_is_gone() {
+    let shown = [
+        pod("a", "7", "10.0.0.1"),
+        pod("b", PLACEHOLDER, "10.0.0.1"),
+        pod("c", "7", "10.0.0.1"),
+    ];
+    assert_eq!(not_listed(&shown, &[pod("c", "7", "")]), ["uid-a"]);
+}
