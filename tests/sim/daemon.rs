@@ -214,9 +214,9 @@ impl World {
                 is_left |= self.work(&step);
                 looking.removal = Some((removal, work, is_left));
             } else {
-                looking
-                    .look
-                    .removed(&mut self.daemon.policy, removal, is_left);
+                let now = Duration::from_millis(self.now - self.daemon.began);
+                let policy = &mut self.daemon.policy;
+                looking.look.removed(policy, removal, (is_left, now));
             }
             self.daemon.looking = Some(looking);
             return None;

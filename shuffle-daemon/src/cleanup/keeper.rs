@@ -116,12 +116,14 @@ impl Keeper {
                 },
                 Step::Remove(removal) if self.dry_run => {
                     self.say_once(&removal);
-                    look.removed(&mut self.policy, removal, true);
+                    let now = self.began.elapsed();
+                    look.removed(&mut self.policy, removal, (true, now));
                 }
                 Step::Remove(removal) => {
                     self.say(&removal, "removing");
                     let is_left = self.remove(&removal).await;
-                    look.removed(&mut self.policy, removal, is_left);
+                    let now = self.began.elapsed();
+                    look.removed(&mut self.policy, removal, (is_left, now));
                 }
                 Step::Forget {
                     app,

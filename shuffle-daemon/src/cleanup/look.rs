@@ -5,6 +5,7 @@
 //! go before the registration by which they are found again.
 
 use std::collections::{HashSet, VecDeque};
+use std::time::Duration;
 
 use super::policy::{Ask, Policy, Removal, View};
 use crate::k8s::discovery;
@@ -53,8 +54,13 @@ impl Look {
             })
             .collect();
         let known = |app: &str, executor: &str| registered.contains(&(app, executor));
-        let discovered =
-            discovery::discover(view.entries, view.roots, view.pods, &decision.living, known);
+        let discovered = discovery::discover(
+            (view.entries, view.clock),
+            view.roots,
+            view.pods,
+            &decision.living,
+            known,
+        );
         let mut steps: VecDeque<_> = decision.asks.into_iter().map(Step::Ask).collect();
         steps.extend(discovered.into_iter().map(Step::Register));
         let mut removals = decision.removals.iter();
@@ -94,9 +100,15 @@ impl Look {
         self.steps.extend(decision.asks.into_iter().map(Step::Ask));
     }
 
-    /// Takes what came of a removal: whether any directory of it is left, as all are in a dry run.
-    pub fn removed(&mut self, policy: &mut Policy, removal: Removal, is_left: bool) {
-        policy.removed(&removal, is_left);
+    /// Takes what came of a removal: whether any directory of it is left, as all are in a dry run. `now` as in
+    /// [`View`].
+    pub fn removed(
+        &mut self,
+        policy: &mut Policy,
+        removal: Removal,
+        (is_left, now): (bool, Duration),
+    ) {
+        policy.removed(&removal, is_left, now);
         if is_left {
             return;
         }

@@ -72,8 +72,6 @@ pub struct Policy {
     failures: Failures,
     /// How often the table of the last look had been listed.
     relists: Option<u64>,
-    /// The table that was there when nobody could look: until it is listed anew it may be as old.
-    stale: Option<u64>,
     /// A driver was found to be over, or an application is removed and leaves empty directories.
     has_news: bool,
 }
@@ -90,7 +88,6 @@ impl Policy {
             executors: HashMap::new(),
             failures: Failures::default(),
             relists: None,
-            stale: None,
             has_news: false,
         }
     }
@@ -109,14 +106,15 @@ impl Policy {
         (now, clock): (Duration, SystemTime),
         answer: Option<(Driver, String)>,
     ) {
+        self.pace.works(now);
         if let Some(state) = self.runs.get_mut(ask.run()) {
             self.has_news |= state.answer(ask, (now, clock), answer, &self.pace);
         }
     }
 
-    /// Notes what came of a removal: whether anything of it is left.
-    pub fn removed(&mut self, removal: &Removal, is_left: bool) {
-        let now = self.pace.looked();
+    /// Notes what came of a removal, now: whether anything of it is left.
+    pub fn removed(&mut self, removal: &Removal, is_left: bool, now: Duration) {
+        self.pace.works(now);
         self.failures.note(removal, is_left, now);
         self.has_news |= !is_left && matches!(removal, Removal::App { .. });
     }
@@ -144,25 +142,21 @@ impl Policy {
     pub fn decide(&mut self, view: &View<'_>) -> Decision {
         let mut decision = Decision::default();
         self.pace.look(view.now);
-        if self.pace.resumes && view.pods.relists() == self.relists {
-            self.stale = self.relists;
-        }
         let named = Named::of(view);
         let runs = Living::of(view);
         let owned = self.owned(view, &runs, &named);
         let relists = view.pods.relists();
         let mut sight = Sight::of(relists, self.relists);
         self.relists = relists.or(self.relists);
-        let over = self.over(&owned, view, (&mut decision.asks, &mut sight));
+        let (over, held) = self.over(&owned, view, (&mut decision.asks, &mut sight));
         let mut living = HashSet::new();
         for (run, owned) in &owned {
             let lives = self.runs.get(run).is_some_and(RunState::is_certain_to_live);
             match over.get(run) {
                 Some(reason) => {
-                    let others = |app: &str, born| self.is_kept_by_another(app, born, &over);
-                    decision
-                        .removals
-                        .extend(owned.removal(run, *reason, &named, others));
+                    let is_held = held.contains(run.app.as_str());
+                    let removal = owned.removal(run, *reason, &named, is_held);
+                    decision.removals.extend(removal);
                 }
                 // What has nothing here keeps nothing here.
                 None if owned.is_empty() && !lives => {}
@@ -177,7 +171,7 @@ impl Policy {
         let removals = &mut decision.removals;
         self.leftovers(
             view,
-            (&owned, &over),
+            (&owned, &over, &held),
             (&runs, &named),
             (removals, &mut sight),
         );
@@ -196,7 +190,8 @@ impl Policy {
     ) -> BTreeMap<Run, Owned<'a>> {
         let mut owned = by_run(view, living, |app, born| {
             let mut claims = self.claims(app, born).into_iter();
-            claims.find(|run| run.driver.is_some())
+            let first = claims.next()?;
+            claims.next().is_none().then_some(first)
         });
         let by_path = by_path(view, named);
         let remembered = self
@@ -207,26 +202,19 @@ impl Policy {
             owned.entry(run.clone()).or_default();
         }
         self.runs.retain(|run, _| owned.contains_key(run));
-        // What an old table calls living may have ended before something else was made.
-        let is_late = view.pods.relists().is_some() && view.pods.relists() == self.stale;
         for (run, owned) in &owned {
-            let state = self.runs.entry(run.clone()).or_default();
-            state.see(owned.lives_here() && !is_late, view.clock);
+            self.runs.entry(run.clone()).or_default().see(owned, view);
         }
         for (app, entries) in by_path {
+            let idle = view.apps.iter().find(|known| known.id == app);
+            let idle = idle.map(|known| known.idle);
             for entry in entries {
-                let claims = self.claims(app, entry.born);
-                let none = || Run {
-                    app: app.to_owned(),
-                    driver: None,
-                };
-                let claims = if claims.is_empty() {
-                    BTreeSet::from([none()])
-                } else {
-                    claims
-                };
+                let mut claims = self.claims(app, entry.born);
+                if claims.is_empty() {
+                    claims.insert(Run::by_id(app));
+                }
                 for run in claims {
-                    owned.entry(run).or_default().entries.push(entry);
+                    owned.entry(run).or_default().give(entry, idle);
                 }
             }
         }
@@ -240,19 +228,14 @@ impl Policy {
         claims.map(|(run, _)| run.clone()).collect()
     }
 
-    fn is_kept_by_another(&self, app: &str, born: SystemTime, over: &HashMap<Run, Reason>) -> bool {
-        self.claims(app, born)
-            .iter()
-            .any(|run| !over.contains_key(run))
-    }
-
-    /// The runs that are over.
-    fn over(
+    /// The runs that are over, and applications of which any run goes on: what only the id gives to these
+    /// stays, whichever run it seems to be of.
+    fn over<'a>(
         &mut self,
-        owned: &BTreeMap<Run, Owned<'_>>,
+        owned: &'a BTreeMap<Run, Owned<'_>>,
         view: &View<'_>,
         (asks, sight): (&mut Vec<Ask>, &mut Sight),
-    ) -> HashMap<Run, Reason> {
+    ) -> (HashMap<Run, Reason>, HashSet<&'a str>) {
         let rules = Rules {
             grace: self.settings.grace,
             ttl: self.settings.outside_driver_ttl,
@@ -265,22 +248,31 @@ impl Policy {
         let (with_driver, without): (Vec<_>, Vec<_>) =
             owned.iter().partition(|(run, _)| run.driver.is_some());
         let mut unknown = HashSet::new();
+        let mut held = HashSet::new();
         for (run, owned) in with_driver.into_iter().chain(without) {
             let state = self.runs.entry(run.clone()).or_default();
-            if run.driver.is_none() && unknown.contains(run.app.as_str()) {
-                state.wait_for_another();
+            if run.driver.is_none()
+                && (unknown.contains(run.app.as_str()) || held.contains(run.app.as_str()))
+            {
+                state.wait_for_another(owned, view, sight);
                 continue;
             }
-            let reason = state.look(run, owned, view, &rules, (asks, &mut finds, sight));
-            if let Some(reason) = reason {
-                over.insert(run.clone(), reason);
+            match state.look(run, owned, view, &rules, (asks, &mut finds, sight)) {
+                Some(reason) => {
+                    over.insert(run.clone(), reason);
+                }
+                // What has nothing here keeps nothing here.
+                None if owned.is_empty() && !owned.lives_here() => {}
+                None => {
+                    held.insert(run.app.as_str());
+                }
             }
             if state.is_unknown() && !owned.is_empty() {
                 unknown.insert(run.app.as_str());
             }
         }
         self.pace.found(finds);
-        over
+        (over, held)
     }
 
     /// A Pod that was deleted by force, or is called Failed by the node's controller, may still end, so
@@ -288,7 +280,11 @@ impl Policy {
     fn leftovers(
         &mut self,
         view: &View<'_>,
-        (owned, over): (&BTreeMap<Run, Owned<'_>>, &HashMap<Run, Reason>),
+        (owned, over, held): (
+            &BTreeMap<Run, Owned<'_>>,
+            &HashMap<Run, Reason>,
+            &HashSet<&str>,
+        ),
         (living, named): (&Living<'_>, &Named),
         (removals, sight): (&mut Vec<Removal>, &mut Sight),
     ) {
@@ -302,7 +298,8 @@ impl Policy {
                     state.gone.note(runs, view.now, sight);
                 }
                 let is_due = state.gone.lasts(view.now) >= Some(self.settings.grace);
-                if is_due && !state.tidied && !over.contains_key(run) {
+                let stays = executor.is_by_id() && held.contains(run.app.as_str());
+                if is_due && !state.tidied && (stays || !over.contains_key(run)) {
                     let dirs = executor.dirs.iter();
                     removals.push(Removal::Leftovers {
                         app: run.app.clone(),

@@ -7,7 +7,7 @@
 //! registers what is found.
 
 use std::collections::{BTreeMap, HashSet};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use super::mounts;
 use super::pod::{Pod, Role};
@@ -15,13 +15,16 @@ use super::pod_table::Pods;
 use crate::cleanup::scan::{Entry, Kind};
 use crate::registry::{PodRef, Registration};
 
+/// What was made later than now, by the node's clock, shows that it was set back.
+const CLOCK_MARGIN: Duration = Duration::from_secs(10);
 /// `spark.diskStore.subDirectories` when nobody says otherwise.
 const SUB_DIRS: i32 = 64;
 
-/// What may be registered. `roots` are their absolute paths; `living` applications that are not over.
+/// What may be registered. `roots` are their absolute paths; `living` applications that are not over. `clock` is
+/// the node's.
 #[must_use]
 pub fn discover(
-    entries: &[Entry],
+    (entries, clock): (&[Entry], SystemTime),
     roots: &[String],
     pods: &Pods,
     living: &HashSet<String>,
@@ -37,8 +40,11 @@ pub fn discover(
             found.entry((app, executor)).or_default().push(entry);
         }
     }
+    // A clock that was set back since does not tell which is the newest.
+    let in_future = |entry: &&Entry| entry.born > clock + CLOCK_MARGIN;
     found
         .into_iter()
+        .filter(|(_, entries)| !entries.iter().any(in_future))
         .filter_map(|((app, executor), mut entries)| {
             let pod = maker(app, executor, &entries, pods);
             match pod {
@@ -176,7 +182,7 @@ fn to_container(pod: &Pod, host: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, UNIX_EPOCH};
+    use std::time::UNIX_EPOCH;
 
     use super::*;
 
@@ -219,6 +225,34 @@ mod tests {
         Pod::of(&pod.unwrap()).unwrap()
     }
 
+    fn now() -> SystemTime {
+        UNIX_EPOCH + Duration::from_secs(1000)
+    }
+
+    /// Seed 6730: after a clock was set back, the directory of an earlier run seemed to be the newest, and that of the
+    /// executor went as an orphan.
+    #[test]
+    fn directories_of_the_future_have_no_order() {
+        let mut entries = [
+            entry(0, "spark-a/1/blockmgr-x", 500),
+            entry(0, "spark-a/1/blockmgr-y", 900),
+        ];
+        let living = HashSet::from(["spark-a".to_owned()]);
+        let discover = |entries: &[Entry]| {
+            let roots = ["/d0".to_owned()];
+            discover(
+                (entries, now()),
+                &roots,
+                &Pods::complete([]),
+                &living,
+                |_, _| false,
+            )
+        };
+        assert_eq!(discover(&entries).len(), 1);
+        entries[0].born = UNIX_EPOCH + Duration::from_secs(1100);
+        assert_eq!(discover(&entries), []);
+    }
+
     #[test]
     fn directories_of_an_earlier_run_are_not_a_new_pods() {
         let entries = [entry(0, "spark-a/2/blockmgr-x", 5)];
@@ -229,13 +263,16 @@ mod tests {
         let living = HashSet::from(["spark-a".to_owned()]);
         let roots = ["/d0".to_owned()];
         let pods = Pods::complete([late]);
-        assert_eq!(discover(&entries, &roots, &pods, &living, |_, _| false), []);
+        assert_eq!(
+            discover((&entries, now()), &roots, &pods, &living, |_, _| false),
+            []
+        );
         let pods = Pods::complete([Pod {
             local_dirs: vec!["/x".into()],
             ..pod()
         }]);
         assert_eq!(
-            discover(&entries, &roots, &pods, &living, |_, _| false).len(),
+            discover((&entries, now()), &roots, &pods, &living, |_, _| false).len(),
             1
         );
     }
@@ -255,7 +292,7 @@ mod tests {
         ];
         let pods = Pods::complete([pod()]);
         let living = HashSet::from(["spark-a".to_owned()]);
-        let found = discover(&entries, &roots, &pods, &living, |_, executor| {
+        let found = discover((&entries, now()), &roots, &pods, &living, |_, executor| {
             executor == "4"
         });
         let names: Vec<_> = found.iter().map(|found| found.executor.as_str()).collect();

@@ -150,7 +150,8 @@ impl Node {
                         self.apps.retain(|of| of.id != *app);
                         self.entries.retain(|entry| !entry.relative.contains(app));
                     }
-                    look.removed(&mut self.policy, removal, false);
+                    let now = Duration::from_millis(time - began);
+                    look.removed(&mut self.policy, removal, (false, now));
                 }
                 Step::Forget { .. } => {}
                 Step::Register(registration) => panic!("all are registered: {registration:?}"),

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::{Duration, SystemTime};
 
-use super::view::{ExecutorView, Reason, Removal, Run, View};
+use super::view::{ExecutorView, OUTSIDE, Reason, Removal, Run, View};
 use crate::cleanup::scan::{self, Entry, Kind};
 use crate::k8s::pod::{Owner, PLACEHOLDER, Pod, Role};
 
@@ -70,7 +70,7 @@ fn run_of(pod: &Pod) -> Run {
     };
     Run {
         app: pod.app.clone(),
-        driver,
+        driver: driver.or_else(|| Some(OUTSIDE.to_owned())),
     }
 }
 
@@ -106,10 +106,17 @@ pub(super) fn by_run<'a>(
 impl ExecutorView {
     /// By its registration.
     fn run(&self, app: &str) -> Run {
+        let driver = self.driver.as_ref().map(|(_, owner)| owner.uid.clone());
+        let outside = || self.pod.as_ref().map(|_| OUTSIDE.to_owned());
         Run {
             app: app.to_owned(),
-            driver: self.driver.as_ref().map(|(_, owner)| owner.uid.clone()),
+            driver: driver.or_else(outside),
         }
+    }
+
+    /// Whether only its application's id says whose it is.
+    pub(super) fn is_by_id(&self) -> bool {
+        self.pod.is_none() && self.driver.is_none()
     }
 }
 
@@ -144,9 +151,24 @@ pub(super) fn by_path<'a>(view: &View<'a>, named: &Named) -> BTreeMap<&'a str, V
     by_path
 }
 
-impl Owned<'_> {
+impl<'a> Owned<'a> {
+    /// Takes a directory that only its path gives to the application, which was idle for so long if any
+    /// executor of it is registered.
+    pub(super) fn give(&mut self, entry: &'a Entry, idle: Option<Duration>) {
+        self.entries.push(entry);
+        self.idle = self.idle.or(idle);
+    }
+
     pub(super) fn lives_here(&self) -> bool {
         self.pods.iter().any(|pod| pod.living)
+    }
+
+    /// When a Pod of it has begun or ended last, as far as the Pods say: also an old table is right about that.
+    pub(super) fn last_event(&self) -> Option<SystemTime> {
+        let pods = self.pods.iter();
+        pods.flat_map(|pod| [pod.started, pod.ended])
+            .flatten()
+            .max()
     }
 
     /// When the newest directory was made that no Pod gives to it.
@@ -179,13 +201,6 @@ impl Owned<'_> {
             .or_else(|| self.executors.iter().find_map(of_executor))
     }
 
-    /// Whether Kubernetes confirmed all executors and none names a driver: it is no Pod, so no Pod says
-    /// anything about it, also none with the same application id.
-    pub(super) fn driver_is_outside(&self) -> bool {
-        let outside = |of: &&ExecutorView| of.pod.is_some() && of.driver.is_none();
-        !self.executors.is_empty() && self.entries.is_empty() && self.executors.iter().all(outside)
-    }
-
     /// Whether the driver's own Pod is on this node and has ended.
     pub(super) fn driver_ended_here(&self) -> bool {
         let ended = |pod: &&Pod| pod.role == Role::Driver && !pod.living;
@@ -197,25 +212,25 @@ impl Owned<'_> {
         self.idle.unwrap_or(Duration::MAX)
     }
 
-    /// Everything that goes with this run: directories that only it names, and of those that only their
-    /// path gives to it what no other run keeps. None when nothing does.
+    /// Everything that goes with this run: directories that only it names, and what only the id gives to
+    /// it unless another run of the id goes on (`is_held`). None when nothing does.
     pub(super) fn removal(
         &self,
         run: &Run,
         reason: Reason,
         named: &Named,
-        is_kept: impl Fn(&str, SystemTime) -> bool,
+        is_held: bool,
     ) -> Option<Removal> {
-        let registered = self.executors.iter().flat_map(|executor| &executor.dirs);
+        let executors = self.executors.iter();
+        let executors = executors.filter(|executor| !(is_held && executor.is_by_id()));
+        let registered = executors.clone().flat_map(|executor| &executor.dirs);
         let registered = registered.filter(|dir| named.only_once(dir)).cloned();
-        let entries = self.entries.iter();
-        let entries = entries.filter(|entry| !is_kept(&run.app, entry.born));
+        let entries = self.entries.iter().filter(|_| !is_held);
         let mut dirs: Vec<(u16, String)> = registered
             .chain(entries.map(|entry| (entry.root, entry.relative.clone())))
             .collect();
         dirs.sort();
         dirs.dedup();
-        let executors = self.executors.iter();
         let mut executors: Vec<_> = executors
             .map(|executor| (executor.id.clone(), executor.number))
             .collect();

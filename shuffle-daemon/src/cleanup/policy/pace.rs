@@ -30,8 +30,8 @@ const PAUSE: Duration = Duration::from_secs(12);
 #[derive(Debug)]
 pub(super) struct Pace {
     seed: u64,
-    /// Of the last look.
-    looked: Option<Duration>,
+    /// When the last look began, or did something.
+    worked: Option<Duration>,
     /// The daemon begins, or the API server was away until now.
     pub(super) resumes: bool,
     /// Looks at all Pods that are left, and since when they are counted.
@@ -45,7 +45,7 @@ impl Pace {
     pub(super) fn of(node: &str) -> Self {
         Self {
             seed: hash(HASH_SEED, node.bytes()),
-            looked: None,
+            worked: None,
             resumes: false,
             finds: FINDS_MAX,
             finds_since: Duration::ZERO,
@@ -60,8 +60,8 @@ impl Pace {
 
     /// Notes the time of a look.
     pub(super) fn look(&mut self, now: Duration) {
-        let looked = self.looked.replace(now);
-        self.resumes = looked.is_none_or(|looked| now.saturating_sub(looked) > PAUSE);
+        let worked = self.worked.replace(now);
+        self.resumes = worked.is_none_or(|worked| now.saturating_sub(worked) > PAUSE);
         if now.saturating_sub(self.finds_since) >= FINDS_EVERY {
             (self.finds, self.finds_since) = (FINDS_MAX, now);
         }
@@ -70,9 +70,9 @@ impl Pace {
         }
     }
 
-    /// When the last look was.
-    pub(super) fn looked(&self) -> Duration {
-        self.looked.unwrap_or_default()
+    /// A look that takes long is no pause.
+    pub(super) fn works(&mut self, now: Duration) {
+        self.worked = self.worked.max(Some(now));
     }
 
     /// How many looks at all Pods are left.

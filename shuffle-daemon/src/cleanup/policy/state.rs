@@ -10,6 +10,10 @@ use super::view::{Ask, Reason, Run, View};
 use crate::k8s::driver::Driver;
 use crate::k8s::pod::Owner;
 
+/// How far a cache, or a watch whose connection died unseen, may be behind: what it calls living may have ended
+/// so long before.
+const BEHIND_MAX: Duration = Duration::from_secs(300);
+
 /// What is known of the driver of a quiet run.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 enum Known {
@@ -40,7 +44,7 @@ pub(super) struct RunState {
     vain: u32,
     /// A cache says that it is over.
     is_doubtful: bool,
-    /// When it was last seen to live, by the node's clock: what was made before may be its.
+    /// When it certainly lived last, by the node's clock: what was made before may be its.
     seen: Option<SystemTime>,
     /// When the newest was made of its directories that no Pod gives to it.
     newest: Option<SystemTime>,
@@ -72,6 +76,15 @@ impl Rules<'_> {
     }
 }
 
+/// Since when at the latest something lived that is said to live, by an answer past all caches or not.
+fn lived(clock: SystemTime, exact: bool) -> Option<SystemTime> {
+    if exact {
+        Some(clock)
+    } else {
+        clock.checked_sub(BEHIND_MAX)
+    }
+}
+
 impl RunState {
     /// Whether something that was made then may be of this run.
     pub(super) fn may_own(&self, born: SystemTime) -> bool {
@@ -81,6 +94,17 @@ impl RunState {
     /// Whether it was seen to live after that, or is known to have ended after it.
     fn may_have_made(&self, born: SystemTime) -> bool {
         self.may_own(born) || self.ended_after.is_some_and(|last| born <= last)
+    }
+
+    /// Whether something of it may be of a run with the same id, which began later.
+    fn may_be_of_another(&self, run: &Run) -> bool {
+        run.driver.is_none() && !self.newest.is_none_or(|born| self.may_have_made(born))
+    }
+
+    /// Asks for the driver of that one, and not the cache that may still call the first one living.
+    fn find_another(&mut self, now: Duration) {
+        (self.owner, self.driver, self.vain) = (None, Known::Nothing, 0);
+        (self.is_doubtful, self.ask_at) = (true, Some(now));
     }
 
     /// Whether it is known to go on: a Pod of it lives here, or the API server said that its driver does.
@@ -94,11 +118,11 @@ impl RunState {
     }
 
     /// Notes whether it lives here now. Where the clock was set back, nothing is known of what is newer.
-    pub(super) fn see(&mut self, lives_here: bool, clock: SystemTime) {
-        self.seen = match self.seen {
-            _ if lives_here => Some(clock),
-            seen => seen.map(|seen| seen.min(clock)),
-        };
+    pub(super) fn see(&mut self, owned: &Owned<'_>, view: &View<'_>) {
+        let exact = view.pods.relists().is_none();
+        let lives = owned.lives_here().then(|| lived(view.clock, exact));
+        let seen = self.seen.max(lives.flatten()).max(owned.last_event());
+        self.seen = seen.map(|seen| seen.min(view.clock));
     }
 
     /// Takes an answer; None when the API server did not say. True when a look would now come to more.
@@ -122,7 +146,8 @@ impl RunState {
             Driver::Living(owner) => {
                 self.owner = Some((namespace, owner));
                 self.driver = Known::Living;
-                self.seen = self.seen.max(Some(clock));
+                let exact = matches!(ask, Ask::FindDriver { exact: true, .. });
+                self.seen = self.seen.max(lived(clock, exact));
             }
             Driver::Ended(_) | Driver::Over if !is_sure => {
                 self.is_doubtful = true;
@@ -139,6 +164,7 @@ impl RunState {
                 self.ended_after = self.newest;
                 self.driver = Known::Over;
             }
+            Driver::Over if self.may_be_of_another(ask.run()) => self.find_another(now),
             Driver::Over => self.driver = Known::Over,
             Driver::Unknown => {
                 self.ask_at = Some(pace.look_again(app, now, self.vain));
@@ -153,9 +179,21 @@ impl RunState {
         self.is_doubtful || (self.driver != before && self.driver != Known::Living)
     }
 
-    /// Another run was to be asked for first: then this one waits no longer.
-    pub(super) fn wait_for_another(&mut self) {
-        self.ask_at = Some(Duration::ZERO);
+    /// Another run was to be asked for first, or goes on: then this one waits no longer.
+    pub(super) fn wait_for_another(
+        &mut self,
+        owned: &Owned<'_>,
+        view: &View<'_>,
+        sight: &mut Sight,
+    ) {
+        if !owned.is_empty() {
+            self.quiet.note(false, view.now, sight);
+        }
+        self.newest = owned.newest();
+        (self.ask_at, self.was_put_off) = (Some(Duration::ZERO), true);
+        // No answer holds longer than that.
+        (self.driver, self.owner, self.vain) = (Known::Nothing, None, 0);
+        (self.is_doubtful, self.ended_after) = (false, None);
     }
 
     /// Whether the run is over, and why. `finds` is how many looks at all Pods are left for now.
@@ -181,7 +219,7 @@ impl RunState {
             (self.vain, self.is_doubtful, self.ended_after) = (0, false, None);
         }
         // An earlier run may have left its driver here.
-        if (self.is_here || owned.driver_is_outside()) && run.driver.is_none() {
+        if run.is_outside() {
             self.owner = None;
         }
         self.newest = owned.newest();
@@ -191,7 +229,7 @@ impl RunState {
         let quiet = self.quiet.lasts(view.now);
         let ttl = self.ttl.unwrap_or(rules.ttl);
         let is_idle = quiet.is_some_and(|quiet| owned.idle().min(quiet) >= ttl);
-        if owned.driver_is_outside() {
+        if run.is_outside() {
             self.driver = Known::NoPod;
         } else if owned.driver_ended_here() {
             self.driver = Known::Over;
@@ -202,11 +240,8 @@ impl RunState {
         }
         match self.driver {
             // What was made after the end is of another run, whose driver is to be found.
-            Known::Over
-                if run.driver.is_none()
-                    && !self.newest.is_none_or(|born| self.may_have_made(born)) =>
-            {
-                (self.owner, self.driver, self.vain) = (None, Known::Nothing, 0);
+            Known::Over if self.may_be_of_another(run) => {
+                self.find_another(view.now);
                 None
             }
             Known::Over if quiet >= Some(rules.grace) => Some(Reason::DriverOver),

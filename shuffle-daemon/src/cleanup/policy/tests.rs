@@ -1,6 +1,7 @@
 //! Each rule alone. What they come to together is simulated in `tests/sim`.
 
 mod faults;
+mod ids;
 
 use std::time::UNIX_EPOCH;
 

@@ -84,8 +84,27 @@ pub struct View<'a> {
 pub struct Run {
     /// Application id.
     pub app: String,
-    /// UID of the driver's Pod, where executors name it.
+    /// UID of the driver's Pod, where executors name it; empty when they say that it is no Pod. None for
+    /// what only the id gives to the application: it may be of any run, so it goes after all of them.
     pub driver: Option<String>,
+}
+
+/// Of a run whose driver is no Pod.
+pub(super) const OUTSIDE: &str = "";
+
+impl Run {
+    /// What only the id gives to an application.
+    pub(super) fn by_id(app: &str) -> Self {
+        Self {
+            app: app.to_owned(),
+            driver: None,
+        }
+    }
+
+    /// Whether its driver is no Pod, so that no Pod says anything about it, also none with the same id.
+    pub(super) fn is_outside(&self) -> bool {
+        self.driver.as_deref() == Some(OUTSIDE)
+    }
 }
 
 /// What to ask the API server.

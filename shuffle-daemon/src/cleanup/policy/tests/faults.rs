@@ -332,7 +332,7 @@ fn what_cannot_be_removed_is_tried_less_and_less_often() {
                         listed = true;
                         look.confirm(policy, view);
                     }
-                    Step::Remove(removal) => look.removed(policy, removal, true),
+                    Step::Remove(removal) => look.removed(policy, removal, (true, view.now)),
                     other => panic!("{other:?}"),
                 }
             }
