@@ -4,7 +4,8 @@
 //!
 //! - its owner: the process and its Pod; for what an application owns, its driver and its last executor on
 //!   this node; for a driver that is no Pod, or that nothing can name any more (the state is lost and the
-//!   Pod is gone), `--outside-driver-ttl` after the last sign of the application;
+//!   Pod is gone), `--outside-driver-ttl` after the last sign of the application, which are all runs of one
+//!   id whose drivers are no Pods: to a node nothing tells them apart;
 //! - where neither a registration nor a path says whose it is: the last living Pod that can have made it,
 //!   and the last that had not started; where an executor of a later run took the place of its registration,
 //!   that, too;
@@ -211,8 +212,16 @@ impl World {
 
     /// A daemon that begins has heard nothing yet, and counts from when it knows its Pods; one that could
     /// not look, from when it sees that the executors are gone.
+    /// Runs outside of the cluster with one id are one application to it.
     fn heard_of_by_node(&self, run: usize) -> u64 {
-        let quiet = self.judge.quiet.get(&run).copied().unwrap_or(self.now);
+        let quiet = |run: &usize| self.judge.quiet.get(run).copied().unwrap_or(self.now);
+        let of = &self.runs[run];
+        let same = |other: &usize| {
+            let other = &self.runs[*other];
+            other.begun && other.is_outside() && other.app == of.app
+        };
+        let others = (0..self.runs.len()).filter(same).map(|other| quiet(&other));
+        let quiet = others.max().max(Some(quiet(&run))).unwrap_or(self.now);
         let sight = self.judge.sight.1.max(quiet) + LISTED_WITHIN;
         self.heard_of(&self.runs[run].app).max(sight)
     }
