@@ -34,6 +34,9 @@ const NOTICED_WITHIN: u64 = 13 * SECOND;
 const START_MARGIN: u64 = 11 * SECOND;
 /// How long the first list past all caches may wait (`policy::pace`: `LISTS_SPREAD`, and a look).
 const LISTED_WITHIN: u64 = 20 * SECOND;
+/// How long a watch that ended may take until it tells of all Pods again: a backoff of 30 s, and lists that
+/// break off.
+const WATCHED_WITHIN: u64 = 60 * SECOND;
 /// Between two checks.
 const CHECK_EVERY: u64 = 1500;
 
@@ -44,6 +47,7 @@ impl World {
         let now = self.now;
         self.check_table();
         self.check_reach();
+        self.check_watch();
         let sees = self.daemon.reached && self.daemon.reader.snapshot().is_complete();
         if !self.daemon.up || !self.api_up || !sees || self.is_told_wrong() {
             self.judge.disturb(now);
@@ -110,6 +114,18 @@ impl World {
             }
         } else {
             self.judge.unnoticed = None;
+        }
+    }
+
+    /// A watch that ended is begun again. Where events get lost only the next list knows better.
+    fn check_watch(&mut self) {
+        if self.daemon.up && self.api_up && !self.weather.lossy && self.is_told_wrong() {
+            let since = *self.judge.misled.get_or_insert(self.now);
+            if self.now - since > WATCHED_WITHIN {
+                self.accuse("the watch tells of other Pods than there are".to_owned());
+            }
+        } else {
+            self.judge.misled = None;
         }
     }
 

@@ -37,6 +37,8 @@ pub(crate) struct Judge {
     pub(crate) quiet: HashMap<usize, u64>,
     /// Since when the API server answers and the daemon has not noticed.
     pub(crate) unnoticed: Option<u64>,
+    /// Since when the watch tells of other Pods than there are, although nothing keeps it from the truth.
+    pub(crate) misled: Option<u64>,
     /// When a removal may fail again.
     pub(crate) stubborn_from: u64,
     pub(crate) questions: u64,
