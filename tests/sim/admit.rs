@@ -18,10 +18,11 @@ use crate::world::{EVERY, Event, World};
 impl World {
     /// As `k8s::admission::Admission::admit`, without its waits: the table, or else the API server, or
     /// else the word of the executor.
-    pub(crate) fn admit(&self, pod: usize) -> Option<Registration> {
+    pub(crate) fn admit(&mut self, pod: usize) -> Option<Registration> {
         if !self.daemon.up {
             return None;
         }
+        let fails = self.fails();
         let registration = self.registration(pod);
         let shown = self.daemon.reader.snapshot();
         let found = admission::candidates(shown.living(), &registration);
@@ -47,7 +48,7 @@ impl World {
             return judge(&found, registration);
         }
         // `ApiServer::executor_now`.
-        let Some(listed) = self.pods_now() else {
+        let Some(listed) = self.pods_now().filter(|_| !fails) else {
             return Some(unverified());
         };
         let listed: Vec<_> = listed.into_iter().map(Arc::new).collect();
@@ -89,6 +90,9 @@ impl World {
             || !self.daemon.reached
             || unverified.is_empty()
         {
+            return;
+        }
+        if self.fails() {
             return;
         }
         let Some(pods) = self.pods_now().map(Pods::complete) else {

@@ -235,7 +235,12 @@ impl World {
             Step::Confirm => {
                 self.judge.lists += 1;
                 let careless = self.broken == Some(Broken::TrustsNothingSeen);
-                let listed = self.pods_now().or_else(|| careless.then(Vec::new));
+                let listed = if self.fails_for_now() {
+                    None
+                } else {
+                    self.pods_now()
+                };
+                let listed = listed.or_else(|| careless.then(Vec::new));
                 let Some(now) = listed else {
                     return Some(EVERY);
                 };
@@ -296,8 +301,9 @@ impl World {
     fn ask(&mut self, ask: &Ask) {
         self.judge.questions += 1;
         let answer = match ask {
-            // Single questions fail for the policy that takes that for an answer.
+            // More often for the policy that takes that for an answer.
             _ if self.broken == Some(Broken::ErrorIsOver) && self.rng.chance(20) => None,
+            _ if self.fails_for_now() => None,
             Ask::Driver { owner, .. } => self.get_driver(owner),
             Ask::FindDriver { run, exact } => self.find_driver(&run.app, *exact),
         };

@@ -63,8 +63,12 @@ pub(crate) struct Weather {
     pub(crate) deadly: u64,
     /// Directories that cannot be removed at once, per mille.
     pub(crate) stubborn: u64,
+    /// Single questions that fail while others are answered, per mille.
+    pub(crate) flaky: u64,
 }
 
+/// After a failure, at the latest (`policy::pace`: `AGAIN` and `SPREAD`, and a look).
+const ASKED_AGAIN: u64 = 18 * SECOND;
 /// When no more is begun.
 pub(crate) const HORIZON: u64 = 190 * SECOND;
 /// When everything that was to end has ended, and been cleaned up.
@@ -80,6 +84,8 @@ pub(crate) const TTL: u64 = 80 * SECOND;
 pub(crate) struct World {
     pub(crate) now: u64,
     pub(crate) rng: Rng,
+    /// Decides about single questions only.
+    luck: Rng,
     pub(crate) weather: Weather,
     pub(crate) api_up: bool,
     /// How far the node's clock is ahead, ms.
@@ -104,7 +110,7 @@ pub(crate) struct World {
 impl World {
     /// A world in which chance decides.
     pub(crate) fn random(seed: u64, broken: Option<Broken>, tell: bool) -> Self {
-        let mut rng = Rng::new(seed);
+        let (mut rng, mut luck) = (Rng::new(seed), Rng::new(!seed));
         let weather = Weather {
             random: true,
             lossy: rng.chance(300),
@@ -118,8 +124,9 @@ impl World {
             forgetful: rng.chance(300),
             deadly: if rng.chance(300) { 8 } else { 0 },
             stubborn: if rng.chance(100) { 100 } else { 0 },
+            flaky: if luck.chance(150) { 30 } else { 0 },
         };
-        let mut world = Self::new(rng, weather, broken);
+        let mut world = Self::new((rng, luck), weather, broken);
         world.story = tell.then(Vec::new);
         world.begin();
         world
@@ -136,18 +143,20 @@ impl World {
             forgetful: false,
             deadly: 0,
             stubborn: 0,
+            flaky: 0,
         };
-        let mut world = Self::new(Rng::new(7), weather, None);
+        let mut world = Self::new((Rng::new(7), Rng::new(8)), weather, None);
         world.at(0, Event::Start);
         world.at(0, Event::Watch);
         world.at(SECOND, Event::Check);
         world
     }
 
-    fn new(rng: Rng, weather: Weather, broken: Option<Broken>) -> Self {
+    fn new((rng, luck): (Rng, Rng), weather: Weather, broken: Option<Broken>) -> Self {
         Self {
             now: 0,
             rng,
+            luck,
             weather,
             api_up: true,
             ahead: 0,
@@ -247,6 +256,20 @@ impl World {
     /// What the node's clock shows.
     pub(crate) fn shown(&self) -> i64 {
         clock::shown(self.now, self.ahead)
+    }
+
+    /// Whether a question to the API server fails that now could be answered.
+    pub(crate) fn fails(&mut self) -> bool {
+        self.weather.flaky > 0 && self.luck.chance(self.weather.flaky)
+    }
+
+    /// As [`Self::fails`], of a question that clean-up waits for: it is asked again after a while.
+    pub(crate) fn fails_for_now(&mut self) -> bool {
+        let fails = self.fails();
+        if fails {
+            self.judge.slow.push((self.now, ASKED_AGAIN));
+        }
+        fails
     }
 
     /// Lets something happen, so many milliseconds from now.
