@@ -20,8 +20,8 @@ impl World {
     }
 
     /// As `k8s::api::ApiServer::driver`.
-    pub(crate) fn get_driver(&mut self, owner: &Owner) -> Option<(Driver, String)> {
-        let lag = self.lag();
+    pub(crate) fn get_driver(&mut self, owner: &Owner, exact: bool) -> Option<(Driver, String)> {
+        let lag = if exact { 0 } else { self.lag() };
         let cached_at = self.now.saturating_sub(lag);
         let cached = self.driver_as_of(owner, cached_at)?;
         let (driver, known_at) = match cached {

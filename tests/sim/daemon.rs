@@ -304,7 +304,7 @@ impl World {
             // More often for the policy that takes that for an answer.
             _ if self.broken == Some(Broken::ErrorIsOver) && self.rng.chance(20) => None,
             _ if self.fails_for_now() => None,
-            Ask::Driver { owner, .. } => self.get_driver(owner),
+            Ask::Driver { owner, .. } => self.get_driver(owner, ask.is_exact()),
             Ask::FindDriver { run, exact } => self.find_driver(&run.app, *exact),
         };
         let answer = match self.broken {

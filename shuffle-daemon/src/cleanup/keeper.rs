@@ -198,7 +198,7 @@ impl Keeper {
             Ask::Driver {
                 namespace, owner, ..
             } => {
-                let answer = self.api.driver(namespace, owner).await;
+                let answer = self.api.driver(namespace, owner, ask.is_exact()).await;
                 answer.map(|driver| (driver, namespace.clone()))
             }
             Ask::FindDriver { exact, .. } => self.api.find_driver(app, *exact).await,

@@ -147,15 +147,22 @@ impl ApiServer {
         self.list(&params, "list the Pods of an executor").await
     }
 
-    /// What became of a driver, by name, from the API server's cache; an end is asked for once more,
-    /// past the cache.
+    /// What became of a driver, by name, from the API server's cache or past it (`exact`); an end is asked
+    /// for once more, past the cache.
     ///
     /// # Errors
     /// When the API server does not say; then nothing is known.
-    pub async fn driver(&self, namespace: &str, owner: &Owner) -> Result<Driver, Error> {
-        let cached = self.driver_at(namespace, owner, GetParams::any()).await?;
-        if cached != Driver::Over {
-            return Ok(cached);
+    pub async fn driver(
+        &self,
+        namespace: &str,
+        owner: &Owner,
+        exact: bool,
+    ) -> Result<Driver, Error> {
+        if !exact {
+            let cached = self.driver_at(namespace, owner, GetParams::any()).await?;
+            if cached != Driver::Over {
+                return Ok(cached);
+            }
         }
         // A cache may be older than the driver: an end is believed when the newest state says so.
         self.driver_at(namespace, owner, GetParams::default()).await

@@ -146,8 +146,11 @@ impl RunState {
             Driver::Living(owner) => {
                 self.owner = Some((namespace, owner));
                 self.driver = Known::Living;
-                let exact = matches!(ask, Ask::FindDriver { exact: true, .. });
-                self.seen = self.seen.max(lived(clock, exact));
+                self.seen = self.seen.max(lived(clock, ask.is_exact()));
+                if !ask.is_exact() && self.may_be_of_another(ask.run()) {
+                    self.ask_at = Some(now);
+                    return true;
+                }
             }
             Driver::Ended(_) | Driver::Over if !is_sure => {
                 self.is_doubtful = true;

@@ -136,6 +136,16 @@ impl Ask {
             Self::Driver { run, .. } | Self::FindDriver { run, .. } => run,
         }
     }
+
+    /// Whether it is asked past the API server's cache. So it is by name for what only an id gives to an
+    /// application: that its driver lives proves whose it is.
+    #[must_use]
+    pub fn is_exact(&self) -> bool {
+        match self {
+            Self::Driver { run, .. } => run.driver.is_none(),
+            Self::FindDriver { exact, .. } => *exact,
+        }
+    }
 }
 
 /// What may be removed.

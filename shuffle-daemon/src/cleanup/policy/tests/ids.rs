@@ -169,6 +169,26 @@ fn a_driver_that_a_cache_calls_living_owns_nothing_young() {
     assert_eq!(found.clone().filter(exact).count(), 1, "{asks:?}");
 }
 
+/// After a lost state directory: the driver that was found is asked for once more by name, past the cache, so that what
+/// was made before goes within a minute of its end.
+#[test]
+fn what_was_made_before_a_driver_certainly_lived_goes_with_it() {
+    let mut world = World::new();
+    world.apps.clear();
+    world.pods.clear();
+    world.entries = vec![scoped("1", 1000)];
+    let living = Driver::Living(owner("driver"));
+    let asks = world.at(5).asks;
+    assert!(!asks[0].is_exact());
+    world.answer(&asks[0], Some(living.clone()));
+    assert!(world.policy.take_news());
+    let asks = world.at(0).asks;
+    assert!(matches!(asks[0], Ask::Driver { .. }) && asks[0].is_exact());
+    world.answer(&asks[0], Some(living));
+    let removed = world.removed(60, &Driver::Over);
+    assert!(removed_dirs(&removed).iter().any(|dir| dir.contains(OTHER)));
+}
+
 /// Seed 1299: removals that took long were taken for an outage, after which all nodes wait before they ask.
 #[test]
 fn a_look_that_takes_long_is_no_pause() {
