@@ -17,6 +17,7 @@ use crate::error::Error;
 use crate::exchange::{AnyReply, ChunkReport, ChunkSink, Chunks, Reply, Rpc, Stream};
 use crate::inbound::{Exchange, Flow, Inbound};
 use crate::secure::Secure;
+use crate::tls::{self, Tls};
 use crate::{Piece, Violation};
 
 /// Limits of a connection.
@@ -81,8 +82,48 @@ impl Connection {
         socket
             .set_nodelay(true)
             .map_err(|source| Error::Connect { peer, source })?;
+        Ok(Self::over(socket, None, peer, options))
+    }
+
+    /// Connects and shakes hands by TLS, trusting whatever certificate is shown, as Spark's clients do without a trust
+    /// store, and taking what the service prefers.
+    ///
+    /// # Errors
+    /// As [`Self::connect`]; [`Error::Connect`] when the handshake fails.
+    pub async fn connect_tls(
+        peer: SocketAddr,
+        options: Options,
+        version: Tls,
+    ) -> Result<Self, Error> {
+        let plain = Self::connect(peer, options).await?;
+        let options = plain.options;
+        let limit = options.connect_time_max;
+        let shaken = timeout(limit, tls::shake_hands(plain.socket, version)).await;
+        let (socket, session) = shaken
+            .map_err(|_| Error::TimedOut {
+                peer,
+                during: "TLS handshake",
+                limit,
+            })?
+            .map_err(|source| Error::Connect { peer, source })?;
+        let secure = Secure::of_tls(session, options.receive_buffer_bytes);
+        Ok(Self::over(socket, Some(Box::new(secure)), peer, options))
+    }
+
+    /// The first certificate that the service has shown, DER; None without TLS.
+    #[must_use]
+    pub fn certificate(&self) -> Option<Vec<u8>> {
+        self.secure.as_ref()?.certificate()
+    }
+
+    fn over(
+        socket: TcpStream,
+        secure: Option<Box<Secure>>,
+        peer: SocketAddr,
+        options: Options,
+    ) -> Self {
         let inbound = Inbound::new(options.receive_buffer_bytes, options.whole_frame_bytes_max);
-        Ok(Self {
+        Self {
             socket,
             peer,
             options,
@@ -90,14 +131,17 @@ impl Connection {
             outbound: Vec::new(),
             discarded: Vec::new(),
             request_id_last: 0,
-            secure: None,
-        })
+            secure,
+        }
     }
 
-    /// Everything from now on is encrypted; None: nothing.
+    /// Everything from now on is encrypted, TLS inside of it if there is any; None: nothing is added.
     pub(crate) fn secure(&mut self, pair: Option<(Opener, Sealer)>) {
-        let bytes = self.options.receive_buffer_bytes;
-        self.secure = pair.map(|pair| Box::new(Secure::new(pair, bytes)));
+        if let Some(pair) = pair {
+            let bytes = self.options.receive_buffer_bytes;
+            let before = self.secure.take();
+            self.secure = Some(Box::new(Secure::after_login(before, pair, bytes)));
+        }
     }
 
     /// The service's address.

@@ -21,6 +21,7 @@ use crate::disk::roots::Roots;
 use crate::drain::{Drain, State};
 use crate::handler::Service;
 use crate::net::connection::Worker;
+use crate::net::handshake::Tls;
 use crate::net::in_flight::InFlight;
 use crate::net::inbound::{InboundPool, LargeFrames};
 use crate::net::listener::{self, Acceptor, Seat};
@@ -30,10 +31,13 @@ use crate::sidecar;
 
 mod parts;
 
+use crate::tls::port::Certificates;
 use parts::{Background, Kubernetes, kubernetes, remover, service};
 
 /// How often entries of removed files leave the index cache, and histograms are tidied.
 const SWEEP: Duration = Duration::from_secs(5);
+/// How often files of certificates are looked at.
+const CERTIFICATES_LOOKED_AT: Duration = Duration::from_secs(2);
 
 /// Everything, built and bound, not serving yet.
 #[derive(Debug)]
@@ -51,6 +55,8 @@ pub struct App {
     drain: CancellationToken,
     kubernetes: Background,
     control: Option<Control>,
+    /// Of TLS on the port for Spark.
+    certificates: Option<Arc<Certificates>>,
     /// Whether the control plane asks for the drain.
     asked: Drain,
 }
@@ -103,10 +109,12 @@ impl App {
             .map(|settings| Auth::new(settings, &limits))
             .transpose()?;
         let auth = auth.map(Arc::new);
+        let certificates = config.ssl.clone().map(Certificates::read).transpose()?;
+        let certificates = certificates.map(Arc::new);
         let acceptor = acceptor(
             &config,
             &workers,
-            (&service, auth.as_ref()),
+            (&service, auth.as_ref(), certificates.as_ref()),
             &in_flight,
             &drain,
         );
@@ -146,6 +154,7 @@ impl App {
             drain,
             kubernetes: background,
             control,
+            certificates,
             asked,
         })
     }
@@ -182,6 +191,7 @@ impl App {
             drain,
             kubernetes,
             control,
+            certificates,
             asked,
         } = self;
         let ready = Arc::clone(&admin.ready);
@@ -189,6 +199,7 @@ impl App {
         let admin_task = tokio::spawn(admin.run(admin_listener));
         let mut background = kubernetes.spawn();
         background.extend(auth.map(|auth| tokio::spawn(async move { auth.watch().await })));
+        background.extend(certificates.map(|certificates| tokio::spawn(refresh(certificates))));
         let end_control = CancellationToken::new();
         let control_task = control.map(|control| tokio::spawn(control.run(end_control.clone())));
         ready.store(true, Ordering::Relaxed);
@@ -239,15 +250,24 @@ impl App {
 fn acceptor(
     config: &Config,
     workers: &Workers,
-    (service, auth): (&Arc<Service>, Option<&Arc<Auth>>),
+    (service, auth, certificates): (
+        &Arc<Service>,
+        Option<&Arc<Auth>>,
+        Option<&Arc<Certificates>>,
+    ),
     in_flight: &Arc<InFlight>,
     drain: &CancellationToken,
 ) -> Acceptor {
     let limits = &config.limits;
     let budget = Arc::new(Budget::new(limits.reply_memory));
     let large_frames = Arc::new(LargeFrames::new(limits.large_frame_memory));
+    let tls = certificates.map(|certificates| {
+        let certificates = Arc::clone(certificates);
+        Arc::new(Tls::new(certificates, limits.tls_handshakes))
+    });
     let seat = |runtime: &Handle| {
         let worker = Worker {
+            tls: tls.clone(),
             service: Arc::clone(service),
             auth: auth.cloned(),
             in_flight: Arc::clone(in_flight),
@@ -298,6 +318,17 @@ async fn stopped(stop: &Stop, config: &Config, service: &Service) {
         );
         let over = sidecar::linger(&service.index.registry, limits, &stop.again).await;
         tracing::info!(?over, "the sidecar ends");
+    }
+}
+
+/// Looks for certificates that have changed, for ever.
+async fn refresh(certificates: Arc<Certificates>) {
+    let mut every = tokio::time::interval(CERTIFICATES_LOOKED_AT);
+    loop {
+        every.tick().await;
+        let certificates = Arc::clone(&certificates);
+        // A panic shows in the log; those before stay.
+        let _ = tokio::task::spawn_blocking(move || certificates.refresh()).await;
     }
 }
 

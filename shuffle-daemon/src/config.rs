@@ -11,6 +11,7 @@ mod file;
 mod kubernetes;
 mod limits;
 mod spark;
+mod ssl;
 mod units;
 
 use std::collections::BTreeMap;
@@ -21,6 +22,7 @@ use std::time::Duration;
 use clap::Parser;
 
 use crate::sandbox::capabilities;
+use crate::tls;
 
 pub use limits::Limits;
 
@@ -180,6 +182,11 @@ pub enum Error {
         "spark.authenticate is true and there is no secret: give --auth-secrets-dir, spark.authenticate.secret.file or spark.authenticate.secret"
     )]
     NoSecret,
+    /// TLS without a certificate, or with two.
+    #[error(
+        "spark.ssl.rpc.enabled: give spark.ssl.rpc.certChain and spark.ssl.rpc.privateKey (PEM), or spark.ssl.rpc.keyStore (PKCS#12), not both"
+    )]
+    Ssl,
     /// No directory to serve from.
     #[error(
         "no root directory: give --root DIR (repeatable) with the directories below which executors keep their local directories, or spark.local.dir"
@@ -214,6 +221,8 @@ pub struct Config {
     pub send_buffer: Option<usize>,
     /// `spark.shuffle.io.enableTcpKeepAlive`.
     pub keep_alive: bool,
+    /// TLS on `listen`; None: there is none.
+    pub ssl: Option<tls::port::Settings>,
     /// The control plane; None: there is none.
     pub control: Option<Control>,
     /// How long replies in flight may take after SIGTERM.
@@ -303,6 +312,7 @@ impl Config {
             receive_buffer: spark.socket_buffer("spark.shuffle.io.receiveBuffer")?,
             send_buffer: spark.socket_buffer("spark.shuffle.io.sendBuffer")?,
             keep_alive: spark.flag("spark.shuffle.io.enableTcpKeepAlive", false)?,
+            ssl: ssl::read(&spark)?,
             control,
             drain_timeout: flags
                 .drain_timeout

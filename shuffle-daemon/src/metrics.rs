@@ -142,6 +142,14 @@ handles! {
     control_refused: counter "shuffle_control_refused_connections_total" [Count];
     /// Changed certificates of the control plane that could not be used; those before are.
     control_certificate_errors: counter "shuffle_control_certificate_errors_total" [Count];
+    /// TLS handshakes on the port for Spark that succeeded.
+    tls_handshakes: counter "shuffle_tls_handshakes_total" [Count];
+    /// TLS handshakes on the port for Spark that failed or took too long: plain clients, other versions.
+    tls_handshakes_failed: counter "shuffle_tls_failed_handshakes_total" [Count];
+    /// Connections closed because too many TLS handshakes were under way.
+    tls_handshakes_refused: counter "shuffle_tls_refused_handshakes_total" [Count];
+    /// Changed certificates of the port for Spark that could not be used; those before are.
+    tls_certificate_errors: counter "shuffle_tls_certificate_errors_total" [Count];
     /// Bytes on disk of registered applications, as the last walk found them; without `--control` 0.
     executor_files_bytes: gauge "shuffle_executor_files_bytes" [Bytes];
     /// Files of registered applications, as the last walk found them; without `--control` 0.

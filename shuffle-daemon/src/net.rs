@@ -7,8 +7,10 @@
 pub mod connection;
 pub mod dispatch;
 pub mod egress;
+pub mod handshake;
 pub mod in_flight;
 pub mod inbound;
 pub mod listener;
 mod login;
 pub mod replies;
+pub mod secure;

@@ -1,10 +1,11 @@
-//! TLS with certificates on both sides: PEM files into what rustls takes.
+//! TLS of the control plane, with certificates on both sides: PEM files into what rustls takes. [`port`] is the TLS of the
+//! port that Spark connects to.
 //!
 //! TLS 1.3 only, and no resumption, so that every connection shows a certificate that is good at that
 //! moment. `control` serves with it, `ctl` connects with it; neither asks the system for authorities.
 
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::client::Resumption;
@@ -14,6 +15,8 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::version::TLS13;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
+
+pub mod port;
 
 /// HTTP/2, which gRPC is.
 const ALPN: &[u8] = b"h2";
@@ -59,6 +62,9 @@ pub enum Error {
         /// What is wrong.
         reason: String,
     },
+    /// The same of the port for Spark.
+    #[error("{0} (spark.ssl.rpc)")]
+    Unfit(rustls::Error),
 }
 
 /// What tells whether files have changed.
@@ -72,17 +78,7 @@ impl Identity {
     /// The files as they are. Symbolic links are followed, which is how a mounted Secret changes.
     #[must_use]
     pub fn stamp(&self) -> Stamp {
-        let stamp = |pem: &Pem| {
-            let found = std::fs::metadata(&pem.path).ok()?;
-            Some((
-                found.dev(),
-                found.ino(),
-                found.size(),
-                found.ctime(),
-                found.ctime_nsec(),
-            ))
-        };
-        Stamp([&self.cert, &self.key, &self.authorities].map(stamp))
+        Stamp([&self.cert, &self.key, &self.authorities].map(|pem| file_stamp(&pem.path)))
     }
 
     /// A server that takes only clients whose certificate is of one of the authorities.
@@ -160,6 +156,17 @@ impl Pem {
             reason: reason.to_string(),
         }
     }
+}
+
+fn file_stamp(path: &Path) -> Option<FileStamp> {
+    let found = std::fs::metadata(path).ok()?;
+    Some((
+        found.dev(),
+        found.ino(),
+        found.size(),
+        found.ctime(),
+        found.ctime_nsec(),
+    ))
 }
 
 fn certificates(pem: &Pem) -> Result<Vec<CertificateDer<'static>>, Error> {

@@ -17,6 +17,7 @@ const SPARK: &[&str] = &[
     "shuffle-daemon/src/config.rs",
     AUTH,
     "shuffle-daemon/src/config/spark.rs",
+    "shuffle-daemon/src/config/ssl.rs",
 ];
 
 /// Of the TOML file.

@@ -60,22 +60,22 @@ pub(super) fn read(
 /// know what its clients are set to.
 fn protocols(spark: &Settings) -> Result<(bool, bool), Error> {
     let key = "spark.network.crypto.enabled";
-    spark.flag("spark.network.crypto.saslFallback", true)?;
+    let fallback = spark.flag("spark.network.crypto.saslFallback", true)?;
     match spark.text(key) {
-        None => Ok((false, true)),
-        Some("true") => Err(wrong(key, "true", "false: there is no encryption yet")),
+        None => Ok((true, true)),
+        Some("true") => Ok((true, fallback)),
         Some("false") => Ok((false, true)),
         Some(other) => Err(wrong(key, other, "true or false")),
     }
 }
 
-/// There is no cipher yet, so only what needs none is offered.
 fn protection(spark: &Settings) -> Result<Option<Protection>, Error> {
-    let key = "spark.network.sasl.serverAlwaysEncrypt";
-    if spark.flag(key, false)? {
-        return Err(wrong(key, "true", "false: there is no encryption yet"));
-    }
-    Ok(Some(Protection::Clear))
+    let encrypted = spark.flag("spark.network.sasl.serverAlwaysEncrypt", false)?;
+    Ok(Some(if encrypted {
+        Protection::Encrypted
+    } else {
+        Protection::Any
+    }))
 }
 
 fn suite(spark: &Settings) -> Result<Suite, Error> {

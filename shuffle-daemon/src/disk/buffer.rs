@@ -21,6 +21,8 @@ const IDLE_MAX: usize = 4;
 #[derive(Debug)]
 pub struct BufferPool {
     idle: Mutex<Vec<MmapMut>>,
+    /// For what is sealed, on encrypted connections; each longer than a buffer by what a cipher adds.
+    sealed: Mutex<Vec<Vec<u8>>>,
     budget: Arc<Budget>,
 }
 
@@ -74,7 +76,8 @@ impl BufferPool {
     #[must_use]
     pub fn new(budget: Arc<Budget>) -> Self {
         Self {
-            idle: Mutex::new(Vec::new()),
+            idle: Mutex::default(),
+            sealed: Mutex::default(),
             budget,
         }
     }
@@ -83,6 +86,22 @@ impl BufferPool {
     #[must_use]
     pub fn budget(&self) -> &Arc<Budget> {
         &self.budget
+    }
+
+    /// An empty vector for what a buffer is sealed to.
+    #[must_use]
+    pub fn take_sealed(&self) -> Vec<u8> {
+        let mut idle = self.sealed.lock().unwrap_or_else(PoisonError::into_inner);
+        idle.pop().unwrap_or_default()
+    }
+
+    /// Takes it back.
+    pub fn give_back_sealed(&self, mut sealed: Vec<u8>) {
+        sealed.clear();
+        let mut idle = self.sealed.lock().unwrap_or_else(PoisonError::into_inner);
+        if idle.len() < IDLE_MAX {
+            idle.push(sealed);
+        }
     }
 
     /// A buffer of [`BUFFER_BYTES`] with arbitrary content.

@@ -11,6 +11,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use protocol::auth::Keys;
+use protocol::cipher::Limits;
 use protocol::frame::{FrameError, Split};
 use protocol::wire::DecodeError;
 use tokio::net::TcpStream;
@@ -19,9 +20,11 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use super::dispatch::{Dispatch, Outcome, Slow};
 use super::egress;
+use super::handshake::Tls;
 use super::in_flight::InFlight;
 use super::inbound::{self, Inbound, InboundPool};
 use super::login;
+use super::secure::Secure;
 use crate::auth::Auth;
 use crate::disk::buffer::BufferPool;
 use crate::handler::Service;
@@ -34,6 +37,8 @@ pub struct Worker {
     pub service: Arc<Service>,
     /// Logins; None: there are none, and every peer may name every application.
     pub auth: Option<Arc<Auth>>,
+    /// TLS before anything else; None: connections begin in the clear.
+    pub tls: Option<Arc<Tls>>,
     /// Chunks on their way, in the process.
     pub in_flight: Arc<InFlight>,
     /// Read buffers.
@@ -74,6 +79,16 @@ impl From<FrameError> for Error {
 /// there is no `Dispatch`, so no handler, before the login has been passed.
 pub async fn serve(mut stream: TcpStream, peer: IpAddr, worker: Arc<Worker>) {
     let mut inbound = Inbound::new(Arc::clone(&worker.inbound), worker.frame_bytes_max);
+    if let Some(tls) = &worker.tls {
+        let Some((shaken, secure)) = Box::pin(tls.shake_hands(stream)).await else {
+            return;
+        };
+        if let Err(error) = inbound.set_secure(Some(secure)) {
+            tracing::debug!(%error, "connection closed");
+            return;
+        }
+        stream = shaken;
+    }
     let app = match &worker.auth {
         None => None,
         Some(auth) => {
@@ -120,24 +135,37 @@ async fn logged_in(
         () = worker.drain.cancelled() => return None,
     };
     match outcome {
-        Ok(identity) => {
+        Ok(Some(identity)) => {
             inbound.set_frame_bytes_max(worker.frame_bytes_max);
-            let identity = identity?;
-            match identity.keys {
-                Keys::Clear => Some(identity.app),
-                // Nothing else is offered.
-                other => {
-                    tracing::error!(keys = other.name(), "there is no such cipher");
+            match encrypt(inbound, &identity.keys, worker.frame_bytes_max) {
+                Ok(()) => Some(identity.app),
+                Err(error) => {
+                    tracing::error!(%error, "the keys of a login cannot be used");
                     None
                 }
             }
         }
+        Ok(None) => None,
         Err(error) => {
             metrics::caught_exceptions().increment(1);
             tracing::debug!(%error, "connection closed before its login");
             None
         }
     }
+}
+
+/// Goes on with the keys of a login, TLS inside of them when there is any.
+fn encrypt(
+    inbound: &mut Inbound,
+    keys: &Keys,
+    frame_bytes_max: usize,
+) -> Result<(), inbound::Error> {
+    let limits = Limits {
+        piece_bytes_max: frame_bytes_max,
+        ..Limits::default()
+    };
+    let before = inbound.take_secure();
+    inbound.set_secure(Secure::after_login(before, keys, limits)?)
 }
 
 /// How a connection ended in order.
@@ -245,6 +273,7 @@ impl Connection {
             replies,
             &self.worker.buffers,
             self.worker.timeout,
+            self.inbound.secure_mut(),
         )
         .await?;
         drop(guard);

@@ -7,10 +7,14 @@
 //! connection waits. A reader too slow to take a buffer may keep it while the budget of the
 //! process lasts; beyond, the buffer is dropped and made again when the reader goes on.
 //!
+//! On an encrypted connection nothing leaves by `sendfile`: large bodies are read into the buffer, too, and `sealed`
+//! sends it.
+//!
 //! A body's length is checked against its file before its header leaves; after that the only
 //! honest error is to close the connection.
 
 mod gather;
+mod sealed;
 mod socket;
 
 use std::sync::Arc;
@@ -23,6 +27,7 @@ use crate::disk::device::Overloaded;
 use crate::disk::residency;
 use crate::metrics;
 use crate::net::replies::{Body, Replies, Reply};
+use crate::net::secure::{self, Secure};
 use gather::{Gathered, Next};
 use socket::Socket;
 
@@ -46,12 +51,15 @@ pub enum Error {
     /// A file shrank after the header of its block was sent.
     #[error("a data file shrank while its block was sent")]
     Truncated,
+    /// A reply cannot be sealed.
+    #[error(transparent)]
+    Secure(#[from] secure::Error),
     /// A disk's queue is full; Spark reconnects and tries again.
     #[error(transparent)]
     Overloaded(#[from] Overloaded),
 }
 
-/// Sends all replies, in order. Not cancellation-safe: drop the connection, too.
+/// Sends all replies, in order, sealed if the connection is encrypted. Not cancellation-safe: drop the connection, too.
 ///
 /// # Errors
 /// [`Error`]; the connection is of no use then.
@@ -60,11 +68,14 @@ pub async fn send(
     replies: &Replies,
     pool: &Arc<BufferPool>,
     timeout: Duration,
+    secure: Option<&mut Secure>,
 ) -> Result<(), Error> {
+    let cost = secure.as_ref().map_or(1, |secure| secure.cost());
     let mut sender = Sender {
-        socket: Socket::new(stream, timeout),
+        socket: Socket::new(stream, timeout, cost),
         replies,
         pool,
+        secure,
         at: 0,
         again: 0,
         brought_in: None,
@@ -82,6 +93,8 @@ struct Sender<'a> {
     socket: Socket<'a>,
     replies: &'a Replies,
     pool: &'a Arc<BufferPool>,
+    /// What seals, when the connection is encrypted.
+    secure: Option<&'a mut Secure>,
     /// The first reply that was not sent whole.
     at: usize,
     /// Bytes from there on that were sent before their buffer was dropped.
@@ -106,7 +119,9 @@ impl Sender<'_> {
             &mut self.sized,
             &mut buffer,
         );
-        let Gathered { bytes, next, .. } = gathered;
+        let Gathered {
+            mut bytes, next, ..
+        } = gathered;
         if gathered.failed && self.again > 0 {
             // Part of the chunk that can no longer be read is sent already.
             return Err(Error::Truncated);
@@ -115,21 +130,41 @@ impl Sender<'_> {
         if let Next::Large { body, .. } = &next {
             self.make_resident(gathered.until, body, 0).await?;
         }
-        if !self.send_buffer(buffer, bytes, more).await? {
+        let mut done = 0;
+        if let Next::Large { body } = &next
+            && self.secure.is_some()
+        {
+            done = self.read_behind(&mut buffer, bytes, body)?;
+            bytes += done;
+        }
+        let sent = if self.secure.is_some() {
+            // Boxed, so that a plain connection does not hold the place of it.
+            Box::pin(self.send_sealed(buffer, bytes)).await?
+        } else {
+            self.send_buffer(buffer, bytes, more).await?
+        };
+        if !sent {
             return Ok(());
         }
         self.at = gathered.until;
         match next {
             Next::Done | Next::Full => Ok(()),
             Next::Inline { start, end } => {
-                self.socket
-                    .write_all(self.replies.inline(&(start..end)), false)
-                    .await?;
+                let bytes = self.replies.inline(&(start..end));
+                if self.secure.is_some() {
+                    Box::pin(self.seal_inline(bytes)).await?;
+                } else {
+                    self.socket.write_all(bytes, false).await?;
+                }
                 self.at += 1;
                 Ok(())
             }
             Next::Large { body } => {
-                self.send_file(&body).await?;
+                if self.secure.is_some() {
+                    Box::pin(self.seal_file(&body, done as u64)).await?;
+                } else {
+                    self.send_file(&body).await?;
+                }
                 self.at += 1;
                 Ok(())
             }

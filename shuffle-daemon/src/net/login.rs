@@ -94,7 +94,7 @@ impl Play<'_> {
             let next = self.step(frame, &mut out)?;
             inbound.consume(bytes);
             stream
-                .write_all(&out)
+                .write_all(&inbound.sealed(&out)?)
                 .await
                 .map_err(|error| Error::Inbound(inbound::Error::Io(error)))?;
             match next {

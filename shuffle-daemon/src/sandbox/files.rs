@@ -59,6 +59,10 @@ fn rules(config: &Config) -> Vec<(PathBuf, BitFlags<AccessFs>)> {
         rules.extend(auth.secret_file.iter().map(|file| (above(file), read)));
         rules.extend(auth.secrets_dir.iter().map(|dir| (dir.clone(), read)));
     }
+    if let Some(ssl) = &config.ssl {
+        let files = ssl.files.paths();
+        rules.extend(files.into_iter().map(|file| (above(file), read)));
+    }
     if let Some(kubernetes) = &config.kubernetes {
         // A kubeconfig with the certificates that it names.
         let credentials = kubernetes.kubeconfig.as_deref().map(above);

@@ -16,16 +16,19 @@ use crate::disk::file::BlockFile;
 pub(super) struct Socket<'a> {
     stream: &'a TcpStream,
     timeout: Duration,
+    /// What a byte counts for when turns are taken.
+    cost: u64,
     since_turn: u64,
     /// The time limit passed; the next attempt shows whether the peer took anything.
     last_chance: bool,
 }
 
 impl<'a> Socket<'a> {
-    pub(super) fn new(stream: &'a TcpStream, timeout: Duration) -> Self {
+    pub(super) fn new(stream: &'a TcpStream, timeout: Duration, cost: u64) -> Self {
         Self {
             stream,
             timeout,
+            cost,
             since_turn: 0,
             last_chance: false,
         }
@@ -116,7 +119,7 @@ impl<'a> Socket<'a> {
     }
 
     fn count(&mut self, n: Option<usize>) -> Option<usize> {
-        self.since_turn += n.unwrap_or(0) as u64;
+        self.since_turn += n.unwrap_or(0) as u64 * self.cost;
         n
     }
 }
