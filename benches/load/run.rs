@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use benches::load::{Load, Shape, Target, Window};
+use benches::security::Security;
 use clap::{Args, ValueEnum};
 
 /// What to load, and how.
@@ -92,6 +93,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<()> {
         pace: arguments
             .rate
             .map(|rate| Duration::from_secs_f64(1.0 / rate)),
+        security: Security::Plain,
         evict: arguments.evict,
     };
     let window = Window {

@@ -192,8 +192,20 @@ impl Owner {
         addr: SocketAddr,
         root: &Path,
     ) -> Result<(), executor_client::Error> {
+        let connection = Connection::connect(addr, Options::default()).await?;
+        self.register_on(connection, root).await
+    }
+
+    /// Registers them on a connection.
+    ///
+    /// # Errors
+    /// Whatever the service or the connection says.
+    pub async fn register_on(
+        &self,
+        mut connection: Connection,
+        root: &Path,
+    ) -> Result<(), executor_client::Error> {
         let dirs = self.local_dirs(root);
-        let mut connection = Connection::connect(addr, Options::default()).await?;
         let request = RegisterExecutor {
             app_id: self.app_id.into(),
             exec_id: self.exec_id.into(),

@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 
 use crate::fixture::Shuffle;
 use crate::process;
+use crate::security::Security;
 
 mod client;
 mod request;
@@ -35,6 +36,8 @@ pub struct Load {
     pub threads: u32,
     /// The time between the starts of two requests of a connection; without it the next starts when the last has ended.
     pub pace: Option<Duration>,
+    /// What protects the connections.
+    pub security: Security,
     /// Whether each request's blocks are evicted from the page cache before it.
     pub evict: bool,
 }
@@ -213,6 +216,7 @@ impl Load {
             connections,
             threads: 2,
             pace: None,
+            security: Security::Plain,
             evict: false,
         }
     }

@@ -10,6 +10,10 @@ pub enum Unit {
     BlocksPerSecond,
     /// Requests in a second.
     RequestsPerSecond,
+    /// Handshakes in a second.
+    HandshakesPerSecond,
+    /// Microseconds of the server's processor time for a handshake.
+    CpuMicrosPerHandshake,
     /// 10^9 bytes in a second.
     GigabytesPerSecond,
     /// Microseconds of the server's processor time for a block.
@@ -36,7 +40,10 @@ impl Unit {
     pub fn more_is_better(self) -> bool {
         matches!(
             self,
-            Self::BlocksPerSecond | Self::RequestsPerSecond | Self::GigabytesPerSecond
+            Self::BlocksPerSecond
+                | Self::RequestsPerSecond
+                | Self::HandshakesPerSecond
+                | Self::GigabytesPerSecond
         )
     }
 
@@ -46,6 +53,8 @@ impl Unit {
         match self {
             Self::BlocksPerSecond => "blocks/s",
             Self::RequestsPerSecond => "requests/s",
+            Self::HandshakesPerSecond => "handshakes/s",
+            Self::CpuMicrosPerHandshake => "µs CPU/handshake",
             Self::GigabytesPerSecond => "GB/s",
             Self::CpuMicrosPerBlock => "µs CPU/block",
             Self::CpuMicrosPerRequest => "µs CPU/request",

@@ -5,14 +5,17 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use executor_client::Options;
 
 use crate::fixture::{self, Shuffle};
 use crate::load::Window;
 use crate::measure::Outcome;
+use crate::security::Security;
 use crate::server::{Kind, Places, Programs, Server};
 
 mod all;
 mod cold;
+mod handshakes;
 mod memory;
 mod registrations;
 mod spark;
@@ -36,6 +39,7 @@ pub struct Row {
 #[derive(Debug, Clone, Copy)]
 enum RowKind {
     Throughput(throughput::Spec),
+    Handshakes(Security),
     Memory,
     Streams,
     Registrations {
@@ -100,6 +104,7 @@ impl Bench {
     pub async fn run(&mut self, row: &Row) -> Result<Outcome> {
         match row.kind {
             RowKind::Throughput(spec) => throughput::run(self, spec).await,
+            RowKind::Handshakes(security) => handshakes::run(self, security).await,
             RowKind::Memory => memory::run(self).await,
             RowKind::Streams => streams::run(self).await,
             RowKind::Registrations { connect_each } => registrations::run(self, connect_each).await,
@@ -135,6 +140,7 @@ impl Bench {
                 let places = Places {
                     root: self.root.clone(),
                     work: self.work.join("shared"),
+                    settings: Vec::new(),
                 };
                 let server = self.programs.start(kind, &places).await?;
                 for owner in [fixture::TINY.owner(), fixture::COLD.owner()] {
@@ -144,6 +150,20 @@ impl Bench {
             }
         }
         Ok(&self.shared)
+    }
+
+    /// A server whose connections are protected, with the executor of the fixture registered.
+    async fn secured(&self, row: &str, kind: Kind, security: Security) -> Result<Server> {
+        let mut places = self.places(row, 0, kind, self.root.clone())?;
+        places.settings = security.settings(&places.work)?;
+        let server = self.programs.start(kind, &places).await?;
+        let owner = fixture::TINY.owner();
+        let connecting = security.connect(server.target.addr, owner.app_id, Options::default());
+        let connection = connecting
+            .await
+            .with_context(|| format!("connect to {kind:?} by {security:?}"))?;
+        owner.register_on(connection, &self.root).await?;
+        Ok(server)
     }
 
     /// A fresh state for one server of one round, over `root`.
@@ -160,7 +180,11 @@ impl Bench {
             }
         }
         std::fs::create_dir_all(&work).with_context(|| format!("create {}", work.display()))?;
-        Ok(Places { root, work })
+        Ok(Places {
+            root,
+            work,
+            settings: Vec::new(),
+        })
     }
 
     /// The root of the executors that only register. Their local dirs are made once and kept.

@@ -41,6 +41,8 @@ pub struct Places {
     pub root: PathBuf,
     /// A folder for the server's log and, for the daemon, its state. (Java keeps its state under the root.)
     pub work: PathBuf,
+    /// More settings of Spark, `KEY=VALUE`.
+    pub settings: Vec<String>,
 }
 
 /// A running server.

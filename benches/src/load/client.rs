@@ -62,7 +62,10 @@ impl Client {
 
     /// Fetches until the load is stopped.
     pub(crate) async fn run(mut self, target: Target) -> Result<Histogram<u64>> {
-        let mut connection = Connection::connect(target.addr, Options::default()).await?;
+        let app = self.load.shuffle.owner().app_id;
+        let security = self.load.security;
+        let connecting = security.connect(target.addr, app, Options::default());
+        let mut connection = connecting.await.context("connect")?;
         let mut latency_us = histogram()?;
         let mut due = Instant::now();
         while !self.tally.stop.load(Relaxed) {

@@ -2,10 +2,11 @@
 
 use super::throughput::{Quantity, Spec};
 use super::{Row, RowKind};
-use crate::fixture::{HUGE, LARGE, MEDIUM, SMALL, TINY};
+use crate::fixture::{HUGE, LARGE, MEDIUM, SMALL, Shuffle, TINY};
 use crate::load::Shape;
-use crate::measure::Goal::{AtMost, TimesBetter};
+use crate::measure::Goal::{self, AtMost, TimesBetter};
 use crate::measure::Unit;
+use crate::security::Security;
 
 const BLOCKS: Quantity = Quantity::Speed(Unit::BlocksPerSecond);
 const BYTES: Quantity = Quantity::Speed(Unit::GigabytesPerSecond);
@@ -30,8 +31,45 @@ const fn other(name: &'static str, work: &'static str, goal: &'static str, kind:
     }
 }
 
+/// 64 KiB or 1 MiB blocks over protected connections.
+const fn secured(
+    name: &'static str,
+    work: &'static str,
+    security: Security,
+    (shuffle, shape): (Shuffle, Shape),
+    (goal, goals): (&'static str, &'static [(Quantity, &'static [Goal])]),
+) -> Row {
+    let spec = Spec {
+        shuffle,
+        shape,
+        connections: 4,
+        security,
+        quantities: goals,
+    };
+    throughput(name, work, goal, spec)
+}
+
+const OF_64_KIB: (Shuffle, Shape) = (MEDIUM, Shape::ManyMaps(16));
+const OF_1_MIB: (Shuffle, Shape) = (LARGE, Shape::ManyMaps(8));
+/// Of 3DES two megabytes take a core a tenth of a second.
+const FEW_OF_1_MIB: (Shuffle, Shape) = (LARGE, Shape::ManyMaps(1));
+const TWICE: (&str, &[(Quantity, &[Goal])]) = (
+    "≥ 2 x Java's GB/s and CPU",
+    &[
+        (BYTES, &[TimesBetter(2.0)]),
+        (CPU_PER_BYTE, &[TimesBetter(2.0)]),
+    ],
+);
+const NOT_BELOW: (&str, &[(Quantity, &[Goal])]) = (
+    "not below Java",
+    &[
+        (BYTES, &[TimesBetter(1.0)]),
+        (CPU_PER_BYTE, &[TimesBetter(1.0)]),
+    ],
+);
+
 /// Every row.
-pub const ALL: [Row; 17] = [
+pub const ALL: [Row; 28] = [
     throughput(
         "tiny-reduces",
         "1 KiB blocks, 100 reduce ids of one map output per request, 4 connections",
@@ -40,6 +78,7 @@ pub const ALL: [Row; 17] = [
             shuffle: TINY,
             shape: Shape::OneMap(100),
             connections: 4,
+            security: Security::Plain,
             quantities: &[
                 (BLOCKS, &[TimesBetter(14.0)]),
                 (CPU_PER_BLOCK, &[AtMost(0.6)]),
@@ -54,6 +93,7 @@ pub const ALL: [Row; 17] = [
             shuffle: TINY,
             shape: Shape::ManyMaps(100),
             connections: 4,
+            security: Security::Plain,
             quantities: &[
                 (BLOCKS, &[TimesBetter(14.0)]),
                 (CPU_PER_BLOCK, &[AtMost(0.6)]),
@@ -68,6 +108,7 @@ pub const ALL: [Row; 17] = [
             shuffle: TINY,
             shape: Shape::OneMap(1),
             connections: 16,
+            security: Security::Plain,
             quantities: &[
                 (
                     Quantity::Speed(Unit::RequestsPerSecond),
@@ -85,6 +126,7 @@ pub const ALL: [Row; 17] = [
             shuffle: TINY,
             shape: Shape::Batch(500),
             connections: 4,
+            security: Security::Plain,
             quantities: &[
                 (BYTES, &[TimesBetter(1.8)]),
                 (CPU_PER_BYTE, &[AtMost(0.11)]),
@@ -99,6 +141,7 @@ pub const ALL: [Row; 17] = [
             shuffle: SMALL,
             shape: Shape::ManyMaps(50),
             connections: 4,
+            security: Security::Plain,
             quantities: &[
                 (BLOCKS, &[TimesBetter(5.0)]),
                 (CPU_PER_BLOCK, &[AtMost(4.0)]),
@@ -113,6 +156,7 @@ pub const ALL: [Row; 17] = [
             shuffle: MEDIUM,
             shape: Shape::ManyMaps(16),
             connections: 4,
+            security: Security::Plain,
             quantities: &[
                 (BYTES, &[TimesBetter(3.0)]),
                 (CPU_PER_BYTE, &[AtMost(0.16)]),
@@ -127,6 +171,7 @@ pub const ALL: [Row; 17] = [
             shuffle: LARGE,
             shape: Shape::ManyMaps(8),
             connections: 4,
+            security: Security::Plain,
             quantities: &[
                 (BYTES, &[TimesBetter(1.4)]),
                 (CPU_PER_BYTE, &[AtMost(0.20)]),
@@ -141,6 +186,7 @@ pub const ALL: [Row; 17] = [
             shuffle: HUGE,
             shape: Shape::ManyMaps(4),
             connections: 4,
+            security: Security::Plain,
             quantities: &[
                 (BYTES, &[TimesBetter(1.0)]),
                 (CPU_PER_BYTE, &[TimesBetter(1.0)]),
@@ -155,12 +201,87 @@ pub const ALL: [Row; 17] = [
             shuffle: MEDIUM,
             shape: Shape::ManyMaps(16),
             connections: 200,
+            security: Security::Plain,
             quantities: &[
                 (Quantity::Latency(99.0), &[TimesBetter(3.0)]),
                 (Quantity::Latency(50.0), &[]),
                 (BYTES, &[]),
             ],
         },
+    ),
+    secured(
+        "ctr-64k",
+        "AES-256-CTR, 64 KiB, 16 per request, 4 connections",
+        Security::Ctr,
+        OF_64_KIB,
+        TWICE,
+    ),
+    secured(
+        "ctr-1m",
+        "AES-256-CTR, 1 MiB, 8 per request, 4 connections",
+        Security::Ctr,
+        OF_1_MIB,
+        TWICE,
+    ),
+    secured(
+        "gcm-64k",
+        "AES-256-GCM, 64 KiB, 16 per request, 4 connections",
+        Security::Gcm,
+        OF_64_KIB,
+        TWICE,
+    ),
+    secured(
+        "gcm-1m",
+        "AES-256-GCM, 1 MiB, 8 per request, 4 connections",
+        Security::Gcm,
+        OF_1_MIB,
+        TWICE,
+    ),
+    secured(
+        "tls-64k",
+        "TLS 1.3, 64 KiB, 16 per request, 4 connections",
+        Security::Tls,
+        OF_64_KIB,
+        TWICE,
+    ),
+    secured(
+        "tls-1m",
+        "TLS 1.3, 1 MiB, 8 per request, 4 connections",
+        Security::Tls,
+        OF_1_MIB,
+        TWICE,
+    ),
+    secured(
+        "sasl-64k",
+        "SASL auth-conf (3DES), 64 KiB, 16 per request, 4 connections",
+        Security::Sasl,
+        OF_64_KIB,
+        NOT_BELOW,
+    ),
+    secured(
+        "sasl-1m",
+        "SASL auth-conf (3DES), 1 MiB, 1 per request, 4 connections",
+        Security::Sasl,
+        FEW_OF_1_MIB,
+        NOT_BELOW,
+    ),
+    other(
+        "handshakes-tls",
+        "TLS 1.3 handshakes, one after another on 4 connections",
+        "≥ 5 x Java's",
+        RowKind::Handshakes(Security::Tls),
+    ),
+    other(
+        "handshakes-engine",
+        "AuthEngine handshakes, one after another on 4 connections",
+        "≥ 5 x Java's",
+        RowKind::Handshakes(Security::Ctr),
+    ),
+    other(
+        "handshakes-sasl",
+        "SASL handshakes, one after another on 4 connections",
+        "≥ 5 x Java's",
+        RowKind::Handshakes(Security::Sasl),
     ),
     other(
         "cold",

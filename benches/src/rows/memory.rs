@@ -51,6 +51,7 @@ async fn one(bench: &Bench, round: u32, kind: Kind) -> Result<(f64, f64)> {
             &Places {
                 root: bench.root.clone(),
                 work,
+                settings: Vec::new(),
             },
         )
         .await?;

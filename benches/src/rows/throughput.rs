@@ -8,6 +8,7 @@ use super::Bench;
 use crate::fixture::Shuffle;
 use crate::load::{Load, Sample, Shape, Window};
 use crate::measure::{Goal, Measure, Outcome, Unit};
+use crate::security::Security;
 use crate::server::Kind;
 
 /// What is fetched, and which quantities make the row.
@@ -16,6 +17,7 @@ pub(super) struct Spec {
     pub(super) shuffle: Shuffle,
     pub(super) shape: Shape,
     pub(super) connections: u32,
+    pub(super) security: Security,
     pub(super) quantities: &'static [(Quantity, &'static [Goal])],
 }
 
@@ -54,9 +56,23 @@ impl Quantity {
 
 /// Rounds of Java and ours in turn.
 pub(super) async fn run(bench: &mut Bench, spec: Spec) -> Result<Outcome> {
-    let load = Load::closed(spec.shuffle, spec.shape, spec.connections);
+    let load = Load {
+        security: spec.security,
+        ..Load::closed(spec.shuffle, spec.shape, spec.connections)
+    };
     let (rounds, window, say) = (bench.rounds, bench.window(), bench.say);
-    let servers = bench.shared(&[spec.shuffle]).await?;
+    let mut own = Vec::new();
+    if spec.security != Security::Plain {
+        spec.shuffle.write(&bench.root)?;
+        for kind in bench.kinds.clone() {
+            own.push(bench.secured("secured", kind, spec.security).await?);
+        }
+    }
+    let servers = if own.is_empty() {
+        bench.shared(&[spec.shuffle]).await?
+    } else {
+        &own
+    };
     for server in servers {
         let warm_up = if server.kind == Kind::Java {
             JAVA_WARM_UP
@@ -95,6 +111,9 @@ pub(super) async fn run(bench: &mut Bench, spec: Spec) -> Result<Outcome> {
                 clients.push(sample.client_us_per_block());
             }
         }
+    }
+    for server in own {
+        server.stop().await?;
     }
     let client = crate::measure::Spread::of(&clients)
         .map(|s| format!("clients of ours: {:.2} µs CPU/block", s.median));

@@ -28,6 +28,7 @@ pub(super) async fn start(programs: &Programs, places: &Places, log: &Path) -> R
         .arg(format!("-Dspark.shuffle.service.port={}", addr.port()))
         .arg("-Dspark.shuffle.service.enabled=true")
         .arg(format!("-Dspark.local.dir={}", places.root.display()))
+        .args(places.settings.iter().map(|pair| format!("-D{pair}")))
         .arg("-cp")
         .arg(jars.join("*"))
         .arg(CLASS)

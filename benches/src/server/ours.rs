@@ -26,6 +26,9 @@ pub(super) async fn start(programs: &Programs, places: &Places, log: &Path) -> R
         .arg(&places.root)
         .arg("--state-dir")
         .arg(places.work.join("state"));
+    for pair in &places.settings {
+        command.arg("--conf").arg(pair);
+    }
     std::fs::create_dir_all(places.work.join("state"))?;
     let mut child = spawn(&mut command, log, Stdio::piped())?;
     let out = child
