@@ -74,6 +74,11 @@ fn application_logs_in_by_sasl() -> Result<()> {
 }
 
 #[test]
+fn everything_is_tls() -> Result<()> {
+    play("tls", newest()?)
+}
+
+#[test]
 fn job_goes_on_after_the_service_was_killed() -> Result<()> {
     play("service_killed", newest()?)
 }

@@ -45,6 +45,16 @@ fn spark_4_3() -> Result<()> {
 }
 
 #[test]
+fn applications_log_in_inside_of_tls() -> Result<()> {
+    play("tls_and_login", newest()?)
+}
+
+#[test]
+fn executors_encrypt_their_files() -> Result<()> {
+    play("io_encryption", newest()?)
+}
+
+#[test]
 fn spark_3_and_4_at_once() -> Result<()> {
     pair(newest_3()?, newest()?)
 }

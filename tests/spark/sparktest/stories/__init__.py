@@ -6,7 +6,7 @@ A story runs inside the driver's process. `ALL` is the only list of them.
 from collections.abc import Callable
 
 from ..stage import Stage
-from . import disk, login, loss, reuse, sql, tiny
+from . import disk, login, loss, reuse, sql, tiny, tls
 
 Story = Callable[[Stage], None]
 
@@ -22,6 +22,9 @@ ALL: dict[str, Story] = {
     "shuffle_freed": disk.shuffle_freed,
     "corruption": loss.corruption,
     "login_sasl": login.sasl,
+    "tls": tls.tls,
+    "tls_and_login": tls.tls_and_login,
+    "io_encryption": tls.io_encryption,
     "service_killed": loss.service_killed,
     "tiny_blocks": tiny.tiny_blocks,
 }
