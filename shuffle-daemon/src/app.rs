@@ -104,9 +104,10 @@ impl App {
         let in_flight = Arc::new(InFlight::new(config.chunks_in_flight_max));
         let drain = CancellationToken::new();
         let workers = Workers::start(config.workers)?;
+        let pods = cluster.as_ref().map(|cluster| cluster.pods.clone());
         let auth = config.auth.clone();
         let auth = auth
-            .map(|settings| Auth::new(settings, &limits))
+            .map(|settings| Auth::new(settings, &limits, pods))
             .transpose()?;
         let auth = auth.map(Arc::new);
         let certificates = config.ssl.clone().map(Certificates::read).transpose()?;

@@ -20,6 +20,7 @@ use protocol::auth::engine::{Random, Suite};
 use zeroize::Zeroizing;
 
 use crate::config::Limits;
+use crate::k8s::pod_table::Reader;
 use gate::Gate;
 use secret::{Secret, Secrets};
 
@@ -52,14 +53,14 @@ pub struct Auth {
 }
 
 impl Auth {
-    /// Opens the sources of secrets.
+    /// Opens the sources of secrets. `pods`: those of this node, whose specifications may have some.
     ///
     /// # Errors
     /// When the file of the secret cannot be used, or there are no random numbers.
-    pub fn new(settings: Settings, limits: &Limits) -> anyhow::Result<Self> {
+    pub fn new(settings: Settings, limits: &Limits, pods: Option<Reader>) -> anyhow::Result<Self> {
         let random = SystemRandom::new();
         let nobody = random_bytes::<32>(&random).context("no random numbers")?;
-        let secrets = Secrets::open(&settings)?;
+        let secrets = Secrets::open(&settings, pods)?;
         Ok(Self {
             secrets,
             gate: Gate::new(limits),

@@ -179,7 +179,7 @@ pub enum Error {
     },
     /// Authentication without anything to authenticate with.
     #[error(
-        "spark.authenticate is true and there is no secret: give --auth-secrets-dir, spark.authenticate.secret.file or spark.authenticate.secret"
+        "spark.authenticate is true and there is no secret: give --auth-secrets-dir, spark.authenticate.secret.file or spark.authenticate.secret, or use Kubernetes, whose Pods have one"
     )]
     NoSecret,
     /// TLS without a certificate, or with two.
@@ -284,15 +284,18 @@ impl Config {
             limits.set_pair(pair)?;
         }
         let control = control::read(flags.control_plane, &file)?;
-        let auth = auth::read(flags.auth, &file, &spark)?;
-        let roots =
-            first_non_empty([flags.root, file.root, spark.local_dirs()?]).ok_or(Error::NoRoot)?;
-        let state_dir = flags.state_dir.or(file.state_dir).filter(|_| {
-            spark
-                .flag("spark.shuffle.service.db.enabled", true)
-                .unwrap_or(true)
-        });
+        let roots = first_non_empty([flags.root, file.root.clone(), spark.local_dirs()?])
+            .ok_or(Error::NoRoot)?;
+        let state_dir = flags
+            .state_dir
+            .or_else(|| file.state_dir.clone())
+            .filter(|_| {
+                spark
+                    .flag("spark.shuffle.service.db.enabled", true)
+                    .unwrap_or(true)
+            });
         let kubernetes = kubernetes::read(&flags.kubernetes, &file.kubernetes)?;
+        let auth = auth::read(flags.auth, &file, &spark, kubernetes.is_some())?;
         let port = spark.port()?;
         let any = |port| SocketAddr::from(([0, 0, 0, 0], port));
         Ok(Self {

@@ -81,6 +81,26 @@ fn rights_at_the_api_server_are_reading_pods_and_writing_events() {
 }
 
 #[test]
+fn applications_log_in_when_told_to() {
+    let plain = objects("shuffle", &[]);
+    let login = "--conf=spark.authenticate=true";
+    assert!(!plain.arguments().contains(&login));
+    let enabled = objects("shuffle", &["--set=authenticate.enabled=true"]);
+    assert!(enabled.arguments().contains(&login));
+    assert!(enabled.all("Secret").is_empty());
+    let values = "--set=authenticate.enabled=true,authenticate.secretName=of-applications";
+    let with_secret = objects("shuffle", &[values]);
+    let dir = "/run/secrets/applications";
+    let flag = format!("--auth-secrets-dir={dir}");
+    assert!(with_secret.arguments().contains(&flag.as_str()));
+    let mounts = with_secret.container()["volumeMounts"].as_array().unwrap();
+    assert!(mounts.iter().any(|mount| mount["mountPath"] == dir));
+    let volumes = with_secret.pod_spec()["volumes"].as_array().unwrap();
+    let secret = json!({"secretName": "of-applications"});
+    assert!(volumes.iter().any(|volume| volume["secret"] == secret));
+}
+
+#[test]
 fn releases_of_one_name_in_two_namespaces_have_roles_of_their_own() {
     for namespaces in [&[][..], &["--set=namespaces={spark-a}"]] {
         let [one, two] = ["one", "two"].map(|namespace| {

@@ -6,6 +6,7 @@
 
 mod dir;
 mod file;
+mod pods;
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
 use super::Settings;
+use crate::k8s::pod_table::Reader;
 use crate::metrics;
 
 /// A secret, as the text that Spark makes of it. Never shown, wiped when dropped.
@@ -68,7 +70,7 @@ impl Secrets {
     ///
     /// # Errors
     /// When a file cannot be used.
-    pub(super) fn open(settings: &Settings) -> anyhow::Result<Self> {
+    pub(super) fn open(settings: &Settings, pods: Option<Reader>) -> anyhow::Result<Self> {
         let mut sources: Vec<Box<dyn Source>> = Vec::new();
         if let Some(secret) = &settings.secret {
             sources.push(Box::new(OfAll(Arc::new(secret.clone()))));
@@ -80,6 +82,9 @@ impl Secrets {
         let dir = dir.map(dir::SecretsDir::open).transpose()?.map(Arc::new);
         if let Some(dir) = &dir {
             sources.push(Box::new(Arc::clone(dir)));
+        }
+        if let Some(pods) = pods {
+            sources.push(Box::new(pods::PodSecrets::new(pods)));
         }
         Ok(Self { sources, dir })
     }

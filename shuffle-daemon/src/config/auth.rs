@@ -24,6 +24,7 @@ pub(super) fn read(
     flags: AuthFlags,
     file: &file::File,
     spark: &Settings,
+    kubernetes: bool,
 ) -> Result<Option<Auth>, Error> {
     if !spark.flag("spark.authenticate", false)? {
         return Ok(None);
@@ -35,7 +36,7 @@ pub(super) fn read(
     let secrets_dir = flags
         .auth_secrets_dir
         .or_else(|| file.auth_secrets_dir.clone());
-    if secret.is_none() && secret_file.is_none() && secrets_dir.is_none() {
+    if secret.is_none() && secret_file.is_none() && secrets_dir.is_none() && !kubernetes {
         return Err(Error::NoSecret);
     }
     if secret == Some("") {

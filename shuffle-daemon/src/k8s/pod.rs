@@ -6,11 +6,13 @@
 //! executors, and names are used again. Pure.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use k8s_openapi::api::core::v1;
 
 use super::mounts::{self, Mount};
+use crate::auth::secret::Secret;
 
 /// Label with the application id, on drivers and executors.
 pub const APP_LABEL: &str = "spark-app-selector";
@@ -81,6 +83,8 @@ pub struct Pod {
     /// Directories that its executor was told to use, in its order, as the container sees them
     /// (`Utils.getConfiguredLocalDirs`).
     pub local_dirs: Vec<String>,
+    /// What its executor logs in with, if Spark has put it into the specification (`_SPARK_AUTH_SECRET`).
+    pub auth_secret: Option<Arc<Secret>>,
     /// From [`TTL_ANNOTATION`].
     pub outside_driver_ttl: Option<Duration>,
 }
@@ -128,6 +132,7 @@ impl Pod {
                 .map(|container| mounts::of_container(pod, container))
                 .unwrap_or_default(),
             local_dirs: container.map(local_dirs).unwrap_or_default(),
+            auth_secret: container.and_then(auth_secret),
             outside_driver_ttl: ttl.map(Duration::from_secs),
         })
     }
@@ -182,11 +187,18 @@ pub fn has_ended(pod: &v1::Pod) -> bool {
     matches!(phase, Some("Succeeded" | "Failed"))
 }
 
+fn variable<'a>(container: &'a v1::Container, name: &str) -> Option<&'a str> {
+    let found = container.env.iter().flatten().find(|env| env.name == name);
+    found.and_then(|env| env.value.as_deref())
+}
+
+fn auth_secret(container: &v1::Container) -> Option<Arc<Secret>> {
+    let text = variable(container, "_SPARK_AUTH_SECRET").filter(|text| !text.is_empty())?;
+    Some(Arc::new(Secret::of_text(text)))
+}
+
 fn local_dirs(container: &v1::Container) -> Vec<String> {
-    let variable = |name: &str| {
-        let found = container.env.iter().flatten().find(|env| env.name == name);
-        found.and_then(|env| env.value.as_deref())
-    };
+    let variable = |name: &str| variable(container, name);
     let split = |text: &str, separator| text.split(separator).map(Into::into).collect();
     match (
         variable("SPARK_EXECUTOR_DIRS"),

@@ -29,7 +29,7 @@ fn auth(settings: Settings) -> (Auth, tempfile::TempDir) {
         secrets_dir: Some(dir.path().to_owned()),
         ..settings
     };
-    (Auth::new(settings, &Limits::default()).unwrap(), dir)
+    (Auth::new(settings, &Limits::default(), None).unwrap(), dir)
 }
 
 fn secret(bytes: &str) -> Secret {

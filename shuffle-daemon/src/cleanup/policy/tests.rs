@@ -130,6 +130,7 @@ fn pod(uid: &str, driver: Option<&str>) -> Pod {
             host_path: Some("/data/spark".into()),
         }],
         local_dirs: Vec::new(),
+        auth_secret: None,
         outside_driver_ttl: None,
     }
 }
