@@ -268,6 +268,17 @@ async fn whoever_fails_often_has_to_wait() {
 }
 
 #[tokio::test]
+async fn nothing_weak_is_taken_when_aes_is_required() {
+    let (daemon, _secrets) = start(&["--auth", "require-aes"]).await;
+    let mut client = daemon.connect().await.unwrap();
+    let sasl = login::sasl(&mut client, "app-1", &of_file("one"), None).await;
+    let refused = sasl.unwrap_err().to_string();
+    assert!(refused.contains("Unknown challenge message"), "{refused}");
+    // Nor is there a second try on the same connection.
+    assert!(login::token(&mut client, "app-1", b"").await.is_err());
+}
+
+#[tokio::test]
 async fn secrets_are_read_again() {
     let (daemon, secrets) = start(&[]).await;
     assert!(log_in(&daemon, "app-3", "three").await.is_err());
@@ -306,6 +317,28 @@ async fn settings_that_cannot_be_meant_end_the_start() {
     for (more, expected) in [
         (vec![], "there is no secret"),
         (vec!["--conf", "spark.authenticate.secret="], "not empty"),
+        (
+            vec![
+                "--auth",
+                "require-aes",
+                "--conf",
+                "spark.authenticate.secret=s",
+                "--conf",
+                "spark.network.crypto.enabled=false",
+            ],
+            "--auth require-aes",
+        ),
+        (
+            vec![
+                "--auth",
+                "require-aes",
+                "--conf",
+                "spark.authenticate.secret=s",
+                "--conf",
+                "spark.network.crypto.cipher=AES/CTR/NoPadding",
+            ],
+            "AES/GCM/NoPadding with --auth require-aes",
+        ),
         (
             vec!["--auth-secrets-dir", "/does/not/exist"],
             "--auth-secrets-dir /does/not/exist",

@@ -79,6 +79,16 @@ fn everything_is_tls() -> Result<()> {
 }
 
 #[test]
+fn application_of_spark_3_logs_in_by_the_auth_engine() -> Result<()> {
+    play("login_aes_ctr", newest_3()?)
+}
+
+#[test]
+fn application_encrypts_with_aes_gcm() -> Result<()> {
+    play("login_aes_gcm", newest()?)
+}
+
+#[test]
 fn job_goes_on_after_the_service_was_killed() -> Result<()> {
     play("service_killed", newest()?)
 }

@@ -55,6 +55,28 @@ fn executors_encrypt_their_files() -> Result<()> {
 }
 
 #[test]
+fn logins_of_spark_3() -> Result<()> {
+    for story in ["login_sasl", "login_sasl_encrypted", "login_aes_ctr"] {
+        play(story, newest_3()?)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn logins_of_spark_4() -> Result<()> {
+    for story in [
+        "login_sasl",
+        "login_sasl_encrypted",
+        "login_aes_ctr",
+        "login_aes_ctr_v2",
+        "login_aes_gcm",
+    ] {
+        play(story, newest()?)?;
+    }
+    Ok(())
+}
+
+#[test]
 fn spark_3_and_4_at_once() -> Result<()> {
     pair(newest_3()?, newest()?)
 }

@@ -58,8 +58,6 @@ pub enum Protection {
     Any,
     /// With encryption only (`spark.network.sasl.serverAlwaysEncrypt`).
     Encrypted,
-    /// Without only.
-    Clear,
 }
 
 /// What DIGEST-MD5 takes for a password: base64 of the secret with a line feed after every 76 characters,
@@ -107,7 +105,6 @@ impl Offer {
         let qop = match self.protection {
             Protection::Any => "auth-conf,auth",
             Protection::Encrypted => "auth-conf",
-            Protection::Clear => "auth",
         };
         format!(
             "realm=\"{REALM}\",nonce=\"{nonce}\",qop=\"{qop}\",charset=utf-8,cipher=\"3des,rc4\",algorithm=md5-sess"
@@ -156,14 +153,12 @@ impl Offer {
     /// The cipher that the client asks for; None: no encryption.
     fn chosen(&self, found: &Directives<'_>) -> Result<Option<SaslCipher>, Error> {
         match (found.get("qop").unwrap_or("auth"), self.protection) {
-            ("auth", Protection::Any | Protection::Clear) => Ok(None),
-            ("auth-conf", Protection::Any | Protection::Encrypted) => {
-                match found.required("cipher").map_err(Error::Malformed)? {
-                    "3des" => Ok(Some(SaslCipher::TripleDes)),
-                    "rc4" => Ok(Some(SaslCipher::Rc4)),
-                    _ => Err(Error::Malformed("Unsupported cipher.")),
-                }
-            }
+            ("auth", Protection::Any) => Ok(None),
+            ("auth-conf", _) => match found.required("cipher").map_err(Error::Malformed)? {
+                "3des" => Ok(Some(SaslCipher::TripleDes)),
+                "rc4" => Ok(Some(SaslCipher::Rc4)),
+                _ => Err(Error::Malformed("Unsupported cipher.")),
+            },
             _ => Err(Error::Malformed("Unsupported qop.")),
         }
     }

@@ -10,9 +10,25 @@ use super::{Error, file, units};
 use crate::auth::Settings as Auth;
 use crate::auth::secret::Secret;
 
+/// Which logins are taken.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Policy {
+    /// As Spark's settings say.
+    #[default]
+    Spark,
+    /// The AuthEngine with AES/GCM only.
+    RequireAes,
+}
+
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Authentication (spark.authenticate)")]
 pub(super) struct AuthFlags {
+    /// Which logins are taken: spark, as Spark's settings say (SASL and the AuthEngine when they say nothing);
+    /// require-aes, the AuthEngine with AES/GCM only, with neither SASL, nor a fallback to it, nor AES/CTR. Default: spark.
+    #[arg(long, value_name = "WHICH", env = "SHUFFLE_DAEMON_AUTH")]
+    auth: Option<Policy>,
+
     /// Directory with a file for each application, named by its id, whose content is the application's secret as in
     /// spark.authenticate.secret.file. Read again when it changes.
     #[arg(long, value_name = "DIR", env = "SHUFFLE_DAEMON_AUTH_SECRETS_DIR")]
@@ -46,10 +62,11 @@ pub(super) fn read(
             "a text that is not empty",
         ));
     }
-    let (engine, sasl) = protocols(spark)?;
+    let policy = flags.auth.or(file.auth).unwrap_or_default();
+    let (engine, sasl) = protocols(policy, spark)?;
     Ok(Some(Auth {
-        engine: engine.then_some(suite(spark)?),
-        sasl: protection(spark)?.filter(|_| sasl),
+        engine: engine.then_some(suite(policy, spark)?),
+        sasl: sasl.then_some(protection(spark)?),
         time_limit: time_limit(spark)?,
         secret: secret.map(Secret::of_text),
         secret_file,
@@ -59,37 +76,56 @@ pub(super) fn read(
 
 /// Whether the AuthEngine is spoken, and whether SASL is. Both when Spark's settings say nothing: a server cannot
 /// know what its clients are set to.
-fn protocols(spark: &Settings) -> Result<(bool, bool), Error> {
+fn protocols(policy: Policy, spark: &Settings) -> Result<(bool, bool), Error> {
     let key = "spark.network.crypto.enabled";
     let fallback = spark.flag("spark.network.crypto.saslFallback", true)?;
-    match spark.text(key) {
-        None => Ok((true, true)),
-        Some("true") => Ok((true, fallback)),
-        Some("false") => Ok((false, true)),
-        Some(other) => Err(wrong(key, other, "true or false")),
+    match (spark.text(key), policy) {
+        (None | Some("true"), Policy::RequireAes) => Ok((true, false)),
+        (Some("false"), Policy::RequireAes) => Err(wrong(
+            key,
+            "false",
+            "true, or not given, with --auth require-aes",
+        )),
+        (None, Policy::Spark) => Ok((true, true)),
+        (Some("true"), Policy::Spark) => Ok((true, fallback)),
+        (Some("false"), Policy::Spark) => Ok((false, true)),
+        (Some(other), _) => Err(wrong(key, other, "true or false")),
     }
 }
 
-fn protection(spark: &Settings) -> Result<Option<Protection>, Error> {
-    let encrypted = spark.flag("spark.network.sasl.serverAlwaysEncrypt", false)?;
-    Ok(Some(if encrypted {
+fn protection(spark: &Settings) -> Result<Protection, Error> {
+    let always = spark.flag("spark.network.sasl.serverAlwaysEncrypt", false)?;
+    Ok(if always {
         Protection::Encrypted
     } else {
         Protection::Any
-    }))
+    })
 }
 
-fn suite(spark: &Settings) -> Result<Suite, Error> {
+fn suite(policy: Policy, spark: &Settings) -> Result<Suite, Error> {
     let key = "spark.network.crypto.cipher";
-    let name = spark.text(key).unwrap_or("AES/CTR/NoPadding");
-    let cipher = match name.to_ascii_lowercase().as_str() {
-        "aes/ctr/nopadding" => Cipher::Ctr,
-        "aes/gcm/nopadding" => Cipher::Gcm,
+    let name = spark.text(key).unwrap_or(match policy {
+        Policy::Spark => "AES/CTR/NoPadding",
+        Policy::RequireAes => "AES/GCM/NoPadding",
+    });
+    let cipher = match (name.to_ascii_lowercase().as_str(), policy) {
+        ("aes/ctr/nopadding", Policy::Spark) => Cipher::Ctr,
+        ("aes/gcm/nopadding", _) => Cipher::Gcm,
+        (_, Policy::RequireAes) => {
+            return Err(wrong(
+                key,
+                name,
+                "AES/GCM/NoPadding with --auth require-aes",
+            ));
+        }
         _ => return Err(wrong(key, name, "AES/CTR/NoPadding or AES/GCM/NoPadding")),
     };
-    let version = match spark.count("spark.network.crypto.authEngineVersion", 1)? {
-        1 => Version::One,
-        _ => Version::Two,
+    let key = "spark.network.crypto.authEngineVersion";
+    let version = match spark.text(key).unwrap_or("1").parse::<i32>() {
+        Ok(1) => Version::One,
+        // As in Spark.
+        Ok(_) => Version::Two,
+        Err(_) => return Err(wrong(key, spark.text(key).unwrap_or_default(), "1 or 2")),
     };
     Ok(Suite { version, cipher })
 }

@@ -51,7 +51,7 @@ pub(super) struct Flags {
 
     /// A TOML file with these flags by name (listen, metrics_listen, root, state_dir,
     /// properties_file, control, control_listen and the others of the control plane,
-    /// auth_secrets_dir, sandbox,
+    /// auth, auth_secrets_dir, sandbox,
     /// keep_capabilities, drain_timeout, log, log_format) and tables [spark], [limits] and [kubernetes] (the flags below by name).
     #[arg(long, value_name = "FILE", env = "SHUFFLE_DAEMON_CONFIG")]
     pub(super) config: Option<PathBuf>,

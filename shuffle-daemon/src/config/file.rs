@@ -24,6 +24,7 @@ pub(super) struct File {
     pub(super) control_tls_cert: Option<PathBuf>,
     pub(super) control_tls_key: Option<PathBuf>,
     pub(super) control_client_ca: Option<PathBuf>,
+    pub(super) auth: Option<super::auth::Policy>,
     pub(super) auth_secrets_dir: Option<PathBuf>,
     pub(super) sandbox: Option<UseSandbox>,
     pub(super) keep_capabilities: Option<String>,

@@ -44,3 +44,25 @@ def _login(stage: Stage, settings: dict[str, str], how: str) -> None:
 def sasl(stage: Stage) -> None:
     """`spark.authenticate` alone: SASL, and then in the clear."""
     _login(stage, {}, "clear")
+
+
+def sasl_encrypted(stage: Stage) -> None:
+    """SASL with `auth-conf`, for which Java takes 3DES."""
+    _login(stage, {"spark.authenticate.enableSaslEncryption": "true"}, "sasl_3des")
+
+
+def aes_ctr(stage: Stage) -> None:
+    """The AuthEngine as Spark has it by default."""
+    _login(stage, {"spark.network.crypto.enabled": "true"}, "aes_ctr")
+
+
+def aes_ctr_v2(stage: Stage) -> None:
+    """The AuthEngine with derived keys."""
+    version = {"spark.network.crypto.authEngineVersion": "2"}
+    _login(stage, {"spark.network.crypto.enabled": "true", **version}, "aes_ctr")
+
+
+def aes_gcm(stage: Stage) -> None:
+    """The AuthEngine with the cipher that notices changes."""
+    cipher = {"spark.network.crypto.cipher": "AES/GCM/NoPadding"}
+    _login(stage, {"spark.network.crypto.enabled": "true", **cipher}, "aes_gcm")
