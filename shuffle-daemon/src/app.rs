@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::admin::Admin;
 use crate::auth::Auth;
 use crate::config::Config;
-use crate::control::{Control, Parts};
+use crate::control::{Cluster, Control, Parts};
 use crate::disk::buffer::{Budget, BufferPool};
 use crate::disk::roots::Roots;
 use crate::drain::{Drain, State};
@@ -104,12 +104,7 @@ impl App {
         let in_flight = Arc::new(InFlight::new(config.chunks_in_flight_max));
         let drain = CancellationToken::new();
         let workers = Workers::start(config.workers)?;
-        let pods = cluster.as_ref().map(|cluster| cluster.pods.clone());
-        let auth = config.auth.clone();
-        let auth = auth
-            .map(|settings| Auth::new(settings, &limits, pods))
-            .transpose()?;
-        let auth = auth.map(Arc::new);
+        let auth = logins(&config, cluster.as_ref())?;
         let certificates = config.ssl.clone().map(Certificates::read).transpose()?;
         let certificates = certificates.map(Arc::new);
         let acceptor = acceptor(
@@ -245,6 +240,14 @@ impl App {
         tracing::info!("drained");
         Ok(())
     }
+}
+
+/// Logins, if there are any.
+fn logins(config: &Config, cluster: Option<&Cluster>) -> anyhow::Result<Option<Arc<Auth>>> {
+    let pods = cluster.map(|cluster| cluster.pods.clone());
+    let settings = config.auth.clone();
+    let auth = settings.map(|settings| Auth::new(settings, &config.limits, pods));
+    Ok(auth.transpose()?.map(Arc::new))
 }
 
 /// Gives every worker what its connections share.
