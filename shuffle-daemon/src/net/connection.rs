@@ -77,25 +77,16 @@ impl From<FrameError> for Error {
 
 /// Serves a connection until its peer closes it, it is idle too long, or the daemon drains. With authentication
 /// there is no `Dispatch`, so no handler, before the login has been passed.
-pub async fn serve(mut stream: TcpStream, peer: IpAddr, worker: Arc<Worker>) {
-    let mut inbound = Inbound::new(Arc::clone(&worker.inbound), worker.frame_bytes_max);
-    if let Some(tls) = &worker.tls {
-        let Some((shaken, secure)) = Box::pin(tls.shake_hands(stream)).await else {
-            return;
-        };
-        if let Err(error) = inbound.set_secure(Some(secure)) {
-            tracing::debug!(%error, "connection closed");
-            return;
-        }
-        stream = shaken;
-    }
-    let app = match &worker.auth {
-        None => None,
-        Some(auth) => {
-            let passed = Box::pin(logged_in(auth, &mut stream, &mut inbound, peer, &worker));
-            let Some(app) = passed.await else { return };
-            Some(app)
-        }
+pub async fn serve(stream: TcpStream, peer: IpAddr, worker: Arc<Worker>) {
+    let inbound = Inbound::new(Arc::clone(&worker.inbound), worker.frame_bytes_max);
+    // Boxed, and gone before the connection is served, which has no place for it.
+    let admitted = if worker.tls.is_some() || worker.auth.is_some() {
+        Box::pin(admitted(stream, inbound, peer, &worker)).await
+    } else {
+        Some((stream, inbound, None))
+    };
+    let Some((stream, inbound, app)) = admitted else {
+        return;
     };
     let connection = Connection {
         stream,
@@ -119,6 +110,28 @@ pub async fn serve(mut stream: TcpStream, peer: IpAddr, worker: Arc<Worker>) {
             tracing::debug!(%error, "connection closed");
         }
     }
+}
+
+/// What is left of a connection after TLS handshake and login, as far as there are such; None: it is to be closed.
+async fn admitted(
+    mut stream: TcpStream,
+    mut inbound: Inbound,
+    peer: IpAddr,
+    worker: &Worker,
+) -> Option<(TcpStream, Inbound, Option<Arc<str>>)> {
+    if let Some(tls) = &worker.tls {
+        let (shaken, secure) = tls.shake_hands(stream).await?;
+        if let Err(error) = inbound.set_secure(Some(secure)) {
+            tracing::debug!(%error, "connection closed");
+            return None;
+        }
+        stream = shaken;
+    }
+    let app = match &worker.auth {
+        None => None,
+        Some(auth) => Some(logged_in(auth, &mut stream, &mut inbound, peer, worker).await?),
+    };
+    Some((stream, inbound, app))
 }
 
 /// The application that the peer has shown to be; None: the connection is to be closed.
