@@ -138,7 +138,6 @@ impl Sender<'_> {
             bytes += done;
         }
         let sent = if self.secure.is_some() {
-            // Boxed, so that a plain connection does not hold the place of it.
             Box::pin(self.send_sealed(buffer, bytes)).await?
         } else {
             self.send_buffer(buffer, bytes, more).await?
@@ -168,7 +167,7 @@ impl Sender<'_> {
                 self.at += 1;
                 Ok(())
             }
-            Next::Cold { body } => self.prefetch(&body).await,
+            Next::Cold { body } => Box::pin(self.prefetch(&body)).await,
         }
     }
 
@@ -247,9 +246,9 @@ impl Sender<'_> {
             let file = Arc::clone(file);
             let device = Arc::clone(file.device());
             // A short or failed read shows again when the slice is sent.
-            let _ = device
-                .run(move || residency::fill(&file, offset, length))
-                .await?;
+            let filled = device.run(move || residency::fill(&file, offset, length));
+            // Boxed, like all that is seldom waited for, so that an idle connection does not hold the place of it.
+            let _ = Box::pin(filled).await?;
         }
         self.resident = Some((body.file, end));
         Ok(())

@@ -39,7 +39,7 @@ def _by_tls(stage: Stage, more: dict[str, str]) -> None:
         all_from_service(stage, settings, cluster)
     seen = stage.service.metrics()
     if seen:
-        stage.claims.that("connections are TLS", seen.get(_HANDSHAKES, 0) > 0, seen)
+        stage.claims.that("connections are TLS", seen.get(_HANDSHAKES, 0) > 0, seen.get(_HANDSHAKES))
         stage.claims.equal("no handshake failed", seen.get(_FAILED, 0), 0)
 
 
