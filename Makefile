@@ -96,7 +96,7 @@ test-sim: ## Simulate 100,000 schedules of Pods, disks and failures; SIM_SCHEDUL
 # Stories share one cluster and play one after another, so that a second one does not wait with its limit running.
 test-cluster: image ## Run Spark on a real Kubernetes node with the chart (root, under 25 minutes); TEST_ARGS=NAME for one story
 	@.ci/need java python
-	SHUFFLE_IMAGE=$(TARGET)/shuffle-daemon.tar cargo test --package e2e --features e2e/cluster --test cluster --no-fail-fast -- \
+	SHUFFLE_IMAGE=$(TARGET)/shuffle-daemon.tar cargo test --workspace --features e2e/cluster --test cluster --no-fail-fast -- \
 		--test-threads=1 --show-output $(TEST_ARGS)
 
 vectors: build ## Check the golden vectors alone; SHUFFLE_VECTORS=DIR takes others
@@ -105,7 +105,7 @@ vectors: build ## Check the golden vectors alone; SHUFFLE_VECTORS=DIR takes othe
 
 syscalls: build ## Compare the system calls of the daemon in tests with its own list (strace)
 	@.ci/need rust cc
-	.ci/syscalls $(DAEMON) cargo test --package e2e --test e2e --no-fail-fast -- --skip hostile --skip limits
+	.ci/syscalls $(DAEMON) cargo test --workspace --test e2e --no-fail-fast -- --skip hostile --skip limits
 
 bench: build ## Measure beside Spark's Java service (a quarter of an hour or more); writes benches/RESULTS.md
 	@.ci/need java python
