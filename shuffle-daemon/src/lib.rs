@@ -21,8 +21,6 @@
 //! what nobody owns, [`prepare`] makes directories before either starts, [`sidecar`] stays when its
 //! executor has gone.
 
-#![forbid(unsafe_code)]
-
 pub mod admin;
 pub mod app;
 pub mod auth;

@@ -68,6 +68,7 @@ fn run() -> anyhow::Result<()> {
         writeln!(out, "ready {addresses}")
             .and_then(|()| out.flush())
             .context("write the ready line")?;
+        runtime::forget_start();
         app.run(stop).await
     });
     // A read that hangs at a disk must not keep the process.

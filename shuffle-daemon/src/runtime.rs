@@ -5,10 +5,14 @@
 //! multi-thread runtime. Accepting, metrics, timers and the blocking pool for disks run on the
 //! runtime of the main thread.
 
+mod text;
+
 use std::thread::JoinHandle;
 
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio_util::sync::CancellationToken;
+
+pub use text::forget_start;
 
 /// Threads that may wait for disks, all devices together.
 const BLOCKING_THREADS_MAX: usize = 512;
