@@ -91,7 +91,7 @@ test-matrix: build ## Run each Spark line from 3.4 to 4.3, and two at once (3 GB
 
 test-sim: ## Simulate 100,000 schedules of Pods, disks and failures; SIM_SCHEDULES=N, SIM_SEED=N for one
 	@.ci/need rust cc
-	SIM_SCHEDULES=$(or $(SIM_SCHEDULES),100000) cargo test --locked --package e2e --test sim -- --nocapture
+	SIM_SCHEDULES=$(or $(SIM_SCHEDULES),100000) cargo test --locked --workspace --profile sim --test sim -- --nocapture
 
 # Stories share one cluster and play one after another, so that a second one does not wait with its limit running.
 test-cluster: image ## Run Spark on a real Kubernetes node with the chart (root, under 25 minutes); TEST_ARGS=NAME for one story
