@@ -45,10 +45,21 @@ pub(crate) fn play(story: &str, version: &'static str) -> Result<()> {
 
 /// Plays the reuse story on two releases at once against one daemon.
 pub(crate) fn pair(first: &str, second: &str) -> Result<()> {
+    hold(both(first, second)?)
+}
+
+/// The same, and each application has a secret of its own.
+pub(crate) fn pair_with_logins(first: &str, second: &str) -> Result<()> {
+    let mut run = both(first, second)?;
+    run.arg("--login");
+    hold(run)
+}
+
+fn both(first: &str, second: &str) -> Result<Command> {
     let mut run = python("sparktest.pair");
     run.arg("--versions").arg(format!("{first},{second}"));
     run.args(["--service", &service()?]);
-    hold(run)
+    Ok(run)
 }
 
 /// The daemon as `--service` takes it; `SHUFFLE_SERVICE=java` plays against Spark's own.

@@ -74,6 +74,11 @@ fn application_logs_in_by_sasl() -> Result<()> {
 }
 
 #[test]
+fn application_with_a_wrong_secret_is_told_so() -> Result<()> {
+    play("login_wrong_secret", newest()?)
+}
+
+#[test]
 fn everything_is_tls() -> Result<()> {
     play("tls", newest()?)
 }

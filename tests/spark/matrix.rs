@@ -5,7 +5,7 @@
 mod lab;
 
 use anyhow::{Context, Result};
-use lab::{VERSIONS, newest, newest_3, pair, play};
+use lab::{VERSIONS, newest, newest_3, pair, pair_with_logins, play};
 
 /// The newest patch release of a line such as `3.4`.
 fn line(name: &str) -> Result<&'static str> {
@@ -79,4 +79,9 @@ fn logins_of_spark_4() -> Result<()> {
 #[test]
 fn spark_3_and_4_at_once() -> Result<()> {
     pair(newest_3()?, newest()?)
+}
+
+#[test]
+fn two_applications_with_secrets_of_their_own() -> Result<()> {
+    pair_with_logins(newest_3()?, newest()?)
 }

@@ -45,6 +45,8 @@ class Cluster:
     master: str
     #: Folder that holds everything below.
     folder: str
+    #: What its applications must set, since master and worker have it set.
+    settings: dict[str, str] = dataclasses.field(default_factory=dict)
 
     @property
     def root(self) -> Path:
@@ -84,7 +86,7 @@ def running(version: str, folder: Path, settings: dict[str, str] | None = None) 
     master = Child("master", argv, folder / "master.log", _environment(home, settings))
     try:
         url = master.wait_for_log(_find(r"Starting Spark master at (spark://\S+:\d+)"), _START_LIMIT_S, "to listen")
-        cluster = Cluster(version, url, str(folder))
+        cluster = Cluster(version, url, str(folder), settings or {})
         with worker(cluster, "127.0.0.1", _WORKER_CORES, settings):
             yield cluster
     finally:

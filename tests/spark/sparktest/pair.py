@@ -1,12 +1,16 @@
 """Two releases of Spark at once against one service.
 
-    python3 -m sparktest.pair --versions 3.5.9,4.3.0 --service daemon:BINARY
+    python3 -m sparktest.pair --versions 3.5.9,4.3.0 --service daemon:BINARY [--login]
 
-runs the reuse story on both and prints one line of JSON per story and one of its own.
+runs the reuse story on both and prints one line of JSON per story and one of its own. With `--login` each
+application has a secret of its own, which the daemon is given in a file when the application has a name.
 """
 
 import argparse
+import base64
 import contextlib
+import secrets
+import subprocess
 import sys
 import tempfile
 import time
@@ -28,7 +32,26 @@ def _logs(cluster: Cluster) -> list[Path]:
     return list(cluster.event_logs.iterdir())
 
 
-def _both(first: Cluster, second: Cluster, service: str) -> int:
+class Secrets:
+    """A secret for each application, and the folder that the daemon reads them from."""
+
+    def __init__(self, folder: Path, count: int) -> None:
+        folder.mkdir(parents=True)
+        self.folder, self._bytes = folder, [secrets.token_bytes(32) for _ in range(count)]
+
+    def settings(self, number: int) -> dict[str, str]:
+        """What an application and its cluster set: the text that Spark makes of the file's bytes."""
+        text = base64.b64encode(self._bytes[number]).decode()
+        return {"spark.authenticate": "true", "spark.authenticate.secret": text}
+
+    def give(self, number: int, cluster: Cluster) -> None:
+        """Writes the file of the application that has begun on this cluster, whole at once."""
+        app = _logs(cluster)[0].name.removesuffix(".inprogress")
+        (self.folder / ".new").write_bytes(self._bytes[number])
+        (self.folder / ".new").rename(self.folder / app)
+
+
+def _both(first: Cluster, second: Cluster, service: str, given: Secrets | None) -> int:
     """Runs the story on both clusters, the second one as soon as the first has its application.
 
     A standalone master names applications by the second and a counter of its own, so two
@@ -38,12 +61,27 @@ def _both(first: Cluster, second: Cluster, service: str) -> int:
     with contextlib.ExitStack() as stack:
         stories = [run.run_story(_STORY, first, service)]
         stack.callback(run.stop, stories[0])
-        wait_for(lambda: _logs(first) or stories[0].poll() is not None, _START_LIMIT_S, "the first application")
+        _begun(first, stories[0], given, 0)
         stories.append(run.run_story(_STORY, second, service))
         stack.callback(run.stop, stories[1])
+        if given:
+            _begun(second, stories[1], given, 1)
         for story in stories:
             code |= run.finish(story)
     return code
+
+
+def _begun(cluster: Cluster, story: subprocess.Popen[str], given: Secrets | None, number: int) -> None:
+    """Waits until the application has begun. Its first executor comes some seconds later."""
+    wait_for(lambda: _logs(cluster) or story.poll() is not None, _START_LIMIT_S, f"application {number}")
+    if given and _logs(cluster):
+        given.give(number, cluster)
+
+
+def _claim_logins(claims: Claims, metrics: dict[str, float]) -> None:
+    logins = {name: value for name, value in metrics.items() if name.startswith("shuffle_logins_total{")}
+    claims.that("all connections logged in", list(logins) == ['shuffle_logins_total{how="clear"}'], logins)
+    claims.equal("nobody asked for another application", metrics.get("shuffle_foreign_requests_total", 0.0), 0.0)
 
 
 def _claim(claims: Claims, both: list[Cluster], metrics: dict[str, float]) -> None:
@@ -65,6 +103,7 @@ def main() -> int:
         "--versions", default=f"{versions.newest_of(3)},{versions.newest()}", help="default: %(default)s"
     )
     parser.add_argument("--service", required=True, help=services.ALLOWED)
+    parser.add_argument("--login", action="store_true", help="authenticate, each with a secret of its own (our daemon only)")
     options = parser.parse_args()
     names = options.versions.split(",")
     if len(names) != 2:
@@ -73,16 +112,24 @@ def main() -> int:
     began, claims = time.monotonic(), Claims()
     with contextlib.ExitStack() as stack:
         top = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sparktest-", ignore_cleanup_errors=True)))
-        both = [stack.enter_context(clusters.running(name, top / f"{i}-{name}")) for i, name in enumerate(names)]
-        service = services.start(options.service, names[1], top, top / "service")
+        given = Secrets(top / "secrets", len(names)) if options.login else None
+        both = [
+            stack.enter_context(clusters.running(name, top / f"{i}-{name}", given.settings(i) if given else None))
+            for i, name in enumerate(names)
+        ]
+        secrets_dir = given.folder if given else None
+        service = services.start(options.service, names[1], top, top / "service", secrets_dir)
         stack.callback(service.stop)
         print(
             f"{_STORY} on Spark {' and '.join(names)} at once, service {options.service}", file=sys.stderr, flush=True
         )
-        code = _both(both[0], both[1], f"at:{service.port}")
+        code = _both(both[0], both[1], f"at:{service.port}", given)
         _claim(claims, both, service.metrics())
+        if given:
+            _claim_logins(claims, service.metrics())
     seconds = round(time.monotonic() - began, 1)
-    print(claims.to_json(story="pair", version=options.versions, service=options.service, seconds=seconds), flush=True)
+    story = "login_two_applications" if options.login else "pair"
+    print(claims.to_json(story=story, version=options.versions, service=options.service, seconds=seconds), flush=True)
     return code if claims.held else 1
 
 

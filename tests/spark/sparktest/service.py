@@ -85,9 +85,13 @@ class DaemonService(Service):
     name = "shuffle-daemon"
     removes_checksums = True
 
-    def __init__(self, binary: Path, root: Path, folder: Path) -> None:
-        """Starts `binary` over the local dirs below `root`; state and log go to `folder`."""
+    def __init__(self, binary: Path, root: Path, folder: Path, secrets_dir: Path | None = None) -> None:
+        """Starts `binary` over the local dirs below `root`; state and log go to `folder`.
+
+        With `secrets_dir` applications authenticate, each with the secret in the file of its name there.
+        """
         self._binary, self._root, self._folder = binary, root, folder
+        self._secrets_dir = secrets_dir
         self.port = 0
         self._child: Child | None = None
         self.restart()
@@ -99,6 +103,8 @@ class DaemonService(Service):
         state.mkdir(parents=True, exist_ok=True)
         argv = [str(self._binary), "--listen", f"127.0.0.1:{self.port}", "--metrics-listen", "127.0.0.1:0"]
         argv += ["--root", str(self._root), "--state-dir", str(state)]
+        if self._secrets_dir:
+            argv += ["--conf", "spark.authenticate=true", "--auth-secrets-dir", str(self._secrets_dir)]
         for key, value in self.settings.items():
             argv += ["--conf", f"{key}={value}"]
         self._child = Child(self.name, argv, self._folder / "daemon.log", dict(os.environ), pipe_stdout=True)
@@ -193,11 +199,16 @@ class RunningService(Service):
         """Left running."""
 
 
-def start(spec: str, version: str, root: Path, folder: Path) -> Service:
-    """Starts what `spec` says: `java`, `java:VERSION`, `daemon:BINARY` or `at:PORT`."""
+def start(spec: str, version: str, root: Path, folder: Path, secrets_dir: Path | None = None) -> Service:
+    """Starts what `spec` says: `java`, `java:VERSION`, `daemon:BINARY` or `at:PORT`.
+
+    Only our daemon takes secrets from a folder.
+    """
     kind, _, rest = spec.partition(":")
     if kind == "daemon" and rest:
-        return DaemonService(Path(rest).resolve(), root, folder)
+        return DaemonService(Path(rest).resolve(), root, folder, secrets_dir)
+    if secrets_dir:
+        raise ValueError(f"service {spec!r} takes no folder of secrets")
     if kind == "java":
         return JavaService(rest or version, root, folder)
     if kind == "at" and rest:

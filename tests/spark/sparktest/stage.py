@@ -44,8 +44,9 @@ class Stage:
         It runs on the shared cluster unless the story brought one of its own.
         """
         assert self._application is None, "one application a story: pyspark has one JVM a process"
-        settings = {**with_service(self.service.port), **(settings or {})}
-        self._application = Application(cluster or self.cluster, f"story {self.story}", settings)
+        cluster = cluster or self.cluster
+        settings = {**with_service(self.service.port), **cluster.settings, **(settings or {})}
+        self._application = Application(cluster, f"story {self.story}", settings)
         print(f"    application {self._application.id}", file=sys.stderr, flush=True)
         return self._application
 

@@ -26,6 +26,7 @@ ALL: dict[str, Story] = {
     "login_aes_ctr": login.aes_ctr,
     "login_aes_ctr_v2": login.aes_ctr_v2,
     "login_aes_gcm": login.aes_gcm,
+    "login_wrong_secret": login.wrong_secret,
     "tls": tls.tls,
     "tls_and_login": tls.tls_and_login,
     "io_encryption": tls.io_encryption,

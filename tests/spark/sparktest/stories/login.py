@@ -10,11 +10,17 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from .. import cluster as clusters
+from ..application import STAY
 from ..cluster import Cluster
 from ..stage import Stage
+from ..waiting import wait_for
 from .reuse import all_from_service
 
 _LOGINS = "shuffle_logins_total"
+#: Executors try three times to register, five seconds apart, and then give up.
+_GIVE_UP_LIMIT_S = 120
+_GAVE_UP = "Unable to register with external shuffle server"
+_WRONG = "DIGEST-MD5: digest response format violation. Mismatched response."
 
 
 @contextmanager
@@ -66,3 +72,22 @@ def aes_gcm(stage: Stage) -> None:
     """The AuthEngine with the cipher that notices changes."""
     cipher = {"spark.network.crypto.cipher": "AES/GCM/NoPadding"}
     _login(stage, {"spark.network.crypto.enabled": "true", **cipher}, "aes_gcm")
+
+
+def wrong_secret(stage: Stage) -> None:
+    """An application whose secret is not the service's: no executor stays, and its log says why."""
+    claims = stage.claims
+    with _authenticated(stage, {}) as (cluster, both):
+        stage.service.configure({**both, "spark.authenticate.secret": secrets.token_hex(32)})
+        app = stage.application({**both, **STAY, "spark.cores.max": "1"}, cluster)
+        wait_for(lambda: _GAVE_UP in app.executor_logs(), _GIVE_UP_LIMIT_S, f'an executor to say "{_GAVE_UP}"')
+        log = app.executor_logs()
+        seen = stage.service.metrics()
+        app.stop()
+    reasons = {line for line in log.splitlines() if "SaslException" in line}
+    claims.that("the executor names the reason", any(_WRONG in line for line in reasons), sorted(reasons)[:2])
+    if seen:
+        refused = f'{_LOGINS}{{how="refused"}}'
+        claims.that("the service counts refused logins", seen.get(refused, 0) > 0, seen.get(refused))
+        claims.equal("nobody has logged in", [name for name in seen if name.startswith(_LOGINS + "{")], [refused])
+        claims.equal("nobody is registered", seen.get("shuffle_registered_executors", 0.0), 0.0)
