@@ -1,5 +1,7 @@
 //! Who may register: what the Pod says, not what the peer says.
 
+use e2e::files::ShuffleFiles;
+use e2e::login;
 use e2e::pods::Pods;
 use e2e::wait;
 use k8s_openapi::api::events::v1::Event;
@@ -115,4 +117,59 @@ async fn the_allocators_placeholder_stands_for_an_executor_until_its_label_is_pa
     let (files, dir) = place.files("spark-a", 7, "");
     place.register(&files, &dir).await.unwrap();
     assert!(place.serves(&files).await);
+}
+
+/// The secret is in the Pod, as Spark puts it there; the login is one application, and the Pod's mounts are its
+/// directories.
+#[tokio::test]
+async fn a_login_reaches_no_directory_that_its_pods_do_not_mount() {
+    let place = Place::new(&["--conf", "spark.authenticate=true"]).await;
+    let mut clients = Vec::new();
+    for (app, executor) in [("spark-a", 1), ("spark-b", 2)] {
+        let mut pod = place.executor(app, executor, None);
+        let below = place.daemon.root().join(app);
+        std::fs::create_dir_all(&below).unwrap();
+        pod["spec"]["volumes"][0]["hostPath"]["path"] = json!(below);
+        let env = pod["spec"]["containers"][0]["env"].as_array_mut().unwrap();
+        env.push(json!({"name": "_SPARK_AUTH_SECRET", "value": format!("secret of {app}")}));
+        place.pods.run(pod, HERE).await.unwrap();
+        let secret = format!("secret of {app}");
+        wait::until("the secret is known", async || {
+            let mut client = place.daemon.connect().await.unwrap();
+            let keys = login::sasl(&mut client, app, &secret, None).await;
+            keys.is_ok()
+        })
+        .await
+        .unwrap();
+        let mut client = place.daemon.connect().await.unwrap();
+        login::sasl(&mut client, app, &secret, None).await.unwrap();
+        clients.push(client);
+    }
+    let (mine, _) = place.files("spark-a", 1, "spark-a");
+    let (theirs, _) = place.files("spark-b", 2, "spark-b");
+    let name = |files: &ShuffleFiles| files.dirs[0].rsplit('/').next().unwrap().to_owned();
+    let as_thief = |dir: String| ShuffleFiles {
+        dirs: vec![dir],
+        ..mine.clone()
+    };
+    // By the node's name, and by ways around the own mount.
+    for dir in [
+        theirs.dirs[0].clone(),
+        format!("/data/spark/../spark-b/{}", name(&theirs)),
+    ] {
+        let refused = as_thief(dir.clone()).register(&mut clients[0]).await;
+        assert!(refused.is_err(), "{dir}");
+    }
+    // Nor in the other's name.
+    let foreign = theirs.register(&mut clients[0]).await.unwrap_err();
+    assert!(foreign.to_string().contains("not authorized"), "{foreign}");
+    for (number, files) in [&mine, &theirs].into_iter().enumerate() {
+        let inside = ShuffleFiles {
+            dirs: vec![format!("/data/spark/{}", name(files))],
+            ..files.clone()
+        };
+        inside.register(&mut clients[number]).await.unwrap();
+    }
+    let registered = place.daemon.metric("shuffle_registered_executors", "");
+    assert_eq!(registered.await.unwrap(), 2.0);
 }

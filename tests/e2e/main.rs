@@ -6,6 +6,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod attacks;
 mod config;
 mod control;
 mod control_remove;

@@ -192,6 +192,28 @@ mod tests {
     }
 
     #[test]
+    fn a_million_failures_shut_nobody_else_out() {
+        let (gate, start) = (gate(), Instant::now());
+        let innocent = IpAddr::from([192, 0, 2, 1]);
+        let mut failed = 0;
+        for n in 0..1_000_000u32 {
+            let now = start + Duration::from_micros(u64::from(n) * 10);
+            // A hundred thousand addresses, in turns.
+            let attacker = IpAddr::from((0x0a00_0000 | (n % 100_000)).to_be_bytes());
+            if let Some(place) = gate.enter_at(attacker, now) {
+                place.failed();
+                failed += 1;
+            }
+            if n % 1000 == 0 {
+                assert!(gate.enter_at(innocent, now).is_some(), "{n}");
+            }
+        }
+        assert!(failed > 100_000, "{failed}");
+        let state = gate.lock();
+        assert!(state.total == 0 && state.addresses.len() <= ADDRESSES_MAX);
+    }
+
+    #[test]
     fn addresses_do_not_add_up() {
         let gate = gate();
         for n in 0..(ADDRESSES_MAX as u32 * 2) {

@@ -178,3 +178,32 @@ fn the_first_body_decides() {
         );
     }
 }
+
+#[test]
+fn a_million_failed_logins_leave_nothing_behind() {
+    let (auth, _dir) = auth(settings());
+    // A proof that was recorded: well formed, and for another nonce.
+    let offer = Offer::new([7; digest_md5::NONCE_BYTES], Protection::Any).token();
+    let password = digest_md5::password(secret("one").text());
+    let recorded = Answer::new(&offer, &password, "cnonce", None)
+        .unwrap()
+        .token;
+    let bodies = ["app-1", "nobody"].map(|app| (sasl(app, b""), sasl(app, &recorded)));
+    let play = || {
+        for (first, second) in bodies.iter().cycle().take(250_000) {
+            let mut login = Login::default();
+            let offered = login.rpc(&auth, first).unwrap();
+            let ended = login.rpc(&auth, second).unwrap();
+            assert!(
+                matches!((&offered, &ended), (Step::Answer(_), Step::Fail(failure)) if failure.kind == "login_refused")
+            );
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(play);
+        }
+    });
+    let step = sasl_login(&mut Login::default(), &auth, "app-1", &secret("one"));
+    assert_eq!(passed(step).0, "app-1");
+}
