@@ -1,8 +1,11 @@
 //! What each fuzz target does with its input. A body panics when the protocol crate breaks a promise; it accepts
 //! every error. Included by the targets of cargo-fuzz and by the ordinary test `protocol/tests/corpus`.
 
-use protocol::auth::{AuthMessage, SaslMessage};
+use protocol::auth::digest_md5::{self, Answer, Offer, Protection};
+use protocol::auth::engine::{self, Challenge, Cipher, Random, Suite, Version};
+use protocol::auth::{AuthMessage, Keys, SaslCipher, SaslMessage};
 use protocol::block_id::{BlockId, BlockIds};
+use protocol::cipher::{self, CipherError, Limits, Opener, ROOM_BYTES, Sealer, Side};
 use protocol::disk_layout::{file_path, place};
 use protocol::frame::{Frame, FrameError, Split, split};
 use protocol::index_file::{offsets, parse, segment, segment_in};
@@ -235,5 +238,222 @@ pub(crate) fn auth(data: &[u8]) {
     if let Ok(message) = &sasl {
         message.encode(&mut encoded);
         assert_eq!(SaslMessage::decode(&encoded).as_ref(), Ok(message));
+    }
+}
+
+const SECRET: &str = "0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f";
+const OTHER_SECRET: &str = "another";
+
+/// `genuine` with changes: each three bytes are a place and what is flipped there; one more is a length to cut to.
+fn edited(genuine: &[u8], edits: &[u8]) -> Vec<u8> {
+    let mut bytes = genuine.to_vec();
+    let (edits, rest) = edits.as_chunks::<3>();
+    for [high, low, flip] in edits {
+        let at = usize::from(u16::from_be_bytes([*high, *low])) % bytes.len();
+        if let Some(byte) = bytes.get_mut(at) {
+            *byte ^= flip;
+        }
+    }
+    if let [length] = rest {
+        bytes.truncate(usize::from(*length));
+    }
+    bytes
+}
+
+/// A login by SASL. The first byte chooses what both sides want, and whether the rest is a token of a peer or
+/// changes to a genuine one.
+pub(crate) fn digest_md5(data: &[u8]) {
+    let Some((&mode, rest)) = data.split_first() else {
+        return;
+    };
+    let protection = [Protection::Any, Protection::Encrypted][usize::from(mode & 1)];
+    let cipher = match mode >> 1 & 3 {
+        0 => None,
+        1 => Some(SaslCipher::Rc4),
+        _ => Some(SaslCipher::TripleDes),
+    };
+    let offer = || Offer::new([mode; digest_md5::NONCE_BYTES], protection);
+    let (password, other) = (
+        digest_md5::password(SECRET),
+        digest_md5::password(OTHER_SECRET),
+    );
+    let answer = || Answer::new(&offer().token(), &password, "cnonce", cipher);
+    let Ok(genuine) = answer() else {
+        return assert!(cipher.is_none() && protection == Protection::Encrypted);
+    };
+    let token = if mode & 8 == 0 {
+        rest.to_vec()
+    } else {
+        edited(&genuine.token, rest)
+    };
+    let accepted = offer().verify(&token, &password);
+    assert!(
+        offer().verify(&token, &other).is_err(),
+        "a wrong secret logs in"
+    );
+    match accepted {
+        // Some directives are not looked at, so that not only the genuine token is good.
+        Ok(accepted) => assert!(accepted.proof.starts_with(b"rspauth=")),
+        Err(error) => {
+            assert!(token != genuine.token, "{error}");
+            assert!(!error.to_string().is_empty());
+        }
+    }
+    let server = offer()
+        .verify(&genuine.token, &password)
+        .expect("the genuine answer is good");
+    assert!(genuine.finish(&server.proof).is_ok());
+    // The client's side takes whatever a server may say.
+    let client = answer().expect("as before");
+    assert!(token == server.proof || client.finish(&token).is_err());
+    for cipher in [None, cipher] {
+        let _ = Answer::new(&token, &password, "cnonce", cipher);
+    }
+}
+
+/// A login by the AuthEngine. The first byte chooses version, cipher, and whether the rest is a peer's challenge or
+/// changes to a genuine one; those are made to the response, too.
+pub(crate) fn auth_engine(data: &[u8]) {
+    let Some((&mode, rest)) = data.split_first() else {
+        return;
+    };
+    let suite = Suite {
+        version: [Version::One, Version::Two][usize::from(mode & 1)],
+        cipher: [Cipher::Ctr, Cipher::Gcm][usize::from(mode >> 1 & 1)],
+    };
+    let random = |seed: u8| Random {
+        private_key: [seed | 1; engine::KEY_BYTES].into(),
+        salt: [seed; engine::SALT_BYTES],
+        nonce: [seed; engine::NONCE_BYTES],
+    };
+    let challenge = || Challenge::new("app", SECRET, random(mode)).expect("32 bytes are a key");
+    let genuine = challenge();
+    let body = if mode & 8 == 0 {
+        rest.to_vec()
+    } else {
+        edited(&genuine.body, rest)
+    };
+    let sent = AuthMessage::decode(&genuine.body).expect("what was encoded decodes");
+    if let Ok(message) = AuthMessage::decode(&body) {
+        let known = engine::respond(&message, SECRET, &random(mode ^ 0x55), suite);
+        assert_eq!(
+            known.is_ok(),
+            message == sent,
+            "only what was sealed is good"
+        );
+        let unknown = engine::respond(&message, OTHER_SECRET, &random(mode ^ 0x55), suite);
+        assert!(unknown.is_err(), "a wrong secret logs in");
+    }
+    let server = engine::respond(&sent, SECRET, &random(mode ^ 0x55), suite);
+    let server = server.expect("the genuine challenge is good");
+    let keys = genuine.finish(&server.response, SECRET, suite);
+    assert_eq!(keys.map(|keys| keys.name()).ok(), Some(server.keys.name()));
+    let response = edited(&server.response, rest);
+    let finished = challenge().finish(&response, SECRET, suite);
+    let same = AuthMessage::decode(&response).ok() == AuthMessage::decode(&server.response).ok();
+    assert!(same || finished.is_err(), "a changed response is taken");
+    assert!(
+        challenge()
+            .finish(&server.response, OTHER_SECRET, suite)
+            .is_err()
+    );
+}
+
+/// What follows a login. The first byte chooses the cipher, the second how much arrives at once; the rest is what a peer
+/// sends, and also what is sealed, changed and opened again.
+pub(crate) fn cipher(data: &[u8]) {
+    let Some((&[kind, step], rest)) = data.split_first_chunk::<2>() else {
+        return;
+    };
+    let keys = cipher_keys(kind);
+    let step = usize::from(step) + 1;
+    let _ = open_all(&keys, rest, step);
+    let mut wire = Vec::new();
+    let (_, mut sealer) = ends(&keys, Side::Client);
+    for piece in rest.chunks(step * 16) {
+        let before = wire.len();
+        sealer.seal(piece, &mut wire).expect("sealed");
+        assert_eq!(wire.len() - before, sealer.sealed_bytes(piece.len()));
+    }
+    let (opened, error) = open_all(&keys, &wire, step);
+    assert!(
+        error.is_none() && opened == rest,
+        "what was sealed is opened"
+    );
+    if wire.is_empty() {
+        return;
+    }
+    let changed = edited(
+        &wire,
+        rest.get(..rest.len().min(6) / 3 * 3).unwrap_or_default(),
+    );
+    let (opened, _) = open_all(&keys, &changed, step);
+    match keys {
+        Keys::Ctr { .. } => assert_eq!(opened.len(), rest.len()),
+        // RC4 and the others have a check: what comes out is what went in, as far as it comes.
+        _ => assert!(rest.starts_with(&opened), "changed bytes are taken"),
+    }
+}
+
+fn cipher_keys(kind: u8) -> Keys {
+    let key_bytes = if kind & 1 == 0 { 16 } else { 32 };
+    let key = vec![kind; key_bytes].into();
+    match kind >> 1 & 3 {
+        0 => Keys::Ctr {
+            key,
+            client_iv: [0xff; 16],
+            server_iv: [kind; 16],
+        },
+        1 => Keys::Gcm { key },
+        _ => sasl_keys(if kind & 1 == 0 {
+            SaslCipher::Rc4
+        } else {
+            SaslCipher::TripleDes
+        }),
+    }
+}
+
+/// The keys of a login, which are not made otherwise.
+fn sasl_keys(cipher: SaslCipher) -> Keys {
+    let password = digest_md5::password(SECRET);
+    let offer = || Offer::new([1; digest_md5::NONCE_BYTES], Protection::Any);
+    let answer = Answer::new(&offer().token(), &password, "cnonce", Some(cipher));
+    let token = answer.expect("both are offered").token;
+    offer().verify(&token, &password).expect("genuine").keys
+}
+
+const CIPHER_LIMITS: Limits = Limits {
+    piece_bytes_max: 4096,
+    blob_bytes: 1024,
+};
+
+fn ends(keys: &Keys, side: Side) -> (Opener, Sealer) {
+    let pair = cipher::pair(keys, side, CIPHER_LIMITS);
+    pair.expect("good keys").expect("encrypted")
+}
+
+/// Opens what arrives `step` bytes at a time, as far as it goes.
+fn open_all(keys: &Keys, wire: &[u8], step: usize) -> (Vec<u8>, Option<CipherError>) {
+    let (mut opener, _) = ends(keys, Side::Server);
+    let mut plain = vec![0; wire.len() + ROOM_BYTES + 1];
+    let (mut out, mut from, mut to) = (Vec::new(), 0, 0);
+    loop {
+        let arrived = wire.get(from..to).expect("in the buffer");
+        match opener.open(arrived, &mut plain) {
+            Ok(opened) => {
+                assert!(opened.consumed <= arrived.len() && opened.produced <= opened.consumed);
+                // What is wanted is bounded before it arrives.
+                assert!(opened.wanted <= (64 << 10) + CIPHER_LIMITS.piece_bytes_max);
+                out.extend_from_slice(plain.get(..opened.produced).expect("in the buffer"));
+                from += opened.consumed;
+                if opened.consumed == 0 {
+                    if to == wire.len() {
+                        return (out, None);
+                    }
+                    to = wire.len().min(to + step);
+                }
+            }
+            Err(error) => return (out, Some(error)),
+        }
     }
 }

@@ -18,11 +18,17 @@ mod targets {
 
     /// Mutated inputs per target.
     const MUTATIONS: u32 = 100_000;
+    /// The same for targets that compute keys.
+    const KEYED_MUTATIONS: u32 = 10_000;
 
     /// Fewer files than this and the corpus has got lost.
     const CORPUS_FILES_MIN: usize = 10;
 
     fn run(target: &str, body: fn(&[u8])) {
+        run_some(target, body, MUTATIONS);
+    }
+
+    fn run_some(target: &str, body: fn(&[u8]), mutations: u32) {
         let directory = Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("fuzz/corpus")
             .join(target);
@@ -45,7 +51,7 @@ mod targets {
             try_input(body, input, &path.display().to_string());
         }
         let mut mutator = Mutator::new(target);
-        for number in 0..MUTATIONS {
+        for number in 0..mutations {
             let input = mutator.next(&corpus);
             try_input(body, &input, &format!("mutation {number} of {target}"));
         }
@@ -83,5 +89,20 @@ mod targets {
     #[test]
     fn auth() {
         run("auth", bodies::auth);
+    }
+
+    #[test]
+    fn digest_md5() {
+        run_some("digest_md5", bodies::digest_md5, KEYED_MUTATIONS);
+    }
+
+    #[test]
+    fn auth_engine() {
+        run_some("auth_engine", bodies::auth_engine, KEYED_MUTATIONS);
+    }
+
+    #[test]
+    fn cipher() {
+        run_some("cipher", bodies::cipher, KEYED_MUTATIONS);
     }
 }
