@@ -4,6 +4,7 @@ use k8s_openapi::api::core::v1;
 
 use crate::clock;
 use crate::object::{self, Spec};
+use crate::watch::Told;
 
 /// What the API server says of a Pod at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,6 +83,14 @@ impl Pod {
     /// Neither ended nor gone.
     pub(crate) fn lives(&self, time: u64) -> bool {
         matches!(self.at(time), Some(Phase::Pending | Phase::Running))
+    }
+
+    /// What a watch that is not behind has told.
+    pub(crate) fn told(&self, time: u64) -> Told {
+        Told {
+            lives: self.lives(time),
+            started: self.started.is_some_and(|started| started <= time),
+        }
     }
 
     /// When it ended or was gone, whichever came first.

@@ -111,6 +111,9 @@ impl World {
         // It may have been away for less than passes between two checks.
         self.judge.disturb(self.now);
         self.tell(|| format!("daemon starts, life {life}"));
+        if self.daemon.registry.count() < self.judge.kept {
+            self.accuse("registrations did not survive the daemon".to_owned());
+        }
         self.within(0, SECOND, Event::Step(life));
         self.within(0, EVERY, Event::Verify(life));
         self.probe_later();
@@ -123,9 +126,13 @@ impl World {
         self.tell(|| format!("daemon killed, loses its state: {loses_state}"));
         self.daemon.up = false;
         self.watch = Watch::default();
+        self.judge.kept = self.daemon.registry.count();
+        if loses_state {
+            self.judge.kept = 0;
+            self.judge.state_lost = Some(self.now);
+        }
         if loses_state || self.broken == Some(Broken::ForgetsAtStart) {
             self.daemon.registry.lose();
-            self.judge.state_lost = Some(self.now);
         }
         self.within(200, 15 * SECOND, Event::Start);
     }

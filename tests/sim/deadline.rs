@@ -5,14 +5,15 @@
 //! - its owner: the process and its Pod; for what an application owns, its driver and its last executor on
 //!   this node; for a driver that is no Pod, or that nothing can name any more (the state is lost and the
 //!   Pod is gone), `--outside-driver-ttl` after the last sign of the application, which are all runs of one
-//!   id whose drivers are no Pods: to a node nothing tells them apart;
+//!   id whose drivers are no Pods: to a node nothing tells them apart; that a watch which was listed anew from
+//!   an old cache shows Pods of it is a sign, too;
 //! - where neither a registration nor a path says whose it is: the last living Pod that can have made it,
 //!   and the last that had not started; where an executor of a later run took the place of its registration,
 //!   that, too;
 //! - where only the path, or a registration that no Pod has confirmed, says whose it is: the last run with
 //!   that application id;
-//! - what keeps the daemon from knowing: it was down, the API server was away, the watch told of another
-//!   set of Pods than there was, a cache said that the driver lives, an answer was slow, a disk refused.
+//! - what keeps the daemon from knowing: it was down, the API server was away, the watch told of other Pods
+//!   than there were, or not that one had started, a cache said that the driver lives, an answer was slow, a disk refused.
 //!
 //! Then [`AGE_MAX`] counts. It is more than the daemon's own times come to: 45 s between two questions
 //! about a driver (`policy::pace`: `EVERY` and `SPREAD`), a look of [`EVERY`] and, with them or before, the
@@ -24,6 +25,7 @@ use crate::clock::SECOND;
 use crate::cluster::Phase;
 use crate::disk::Dir;
 use crate::object::Layout;
+use crate::watch::Told;
 use crate::world::{EVERY, Event, TTL, World};
 
 /// How old an orphan may be.
@@ -80,6 +82,15 @@ impl World {
         }
     }
 
+    /// A watch that shows Pods of a run is a sign of it, however old.
+    pub(crate) fn hear_of_told(&mut self) {
+        let (told, pods, runs) = (&self.watch.told, &self.cluster.pods, &self.runs);
+        let lives = |pod: &usize| told.get(&pods[*pod].uid).is_some_and(|told| told.lives);
+        self.judge
+            .quiet
+            .retain(|run, _| !runs[*run].pods.iter().any(lives));
+    }
+
     /// For applications that are over when nothing was heard of them for a time.
     fn note_quiet(&mut self) {
         for (run, of) in self.runs.iter().enumerate() {
@@ -96,8 +107,8 @@ impl World {
         if !self.daemon.up || !shown.is_complete() {
             return;
         }
-        let same = |(uid, living): (&String, &bool)| {
-            shown.by_uid(uid).map(|pod| pod.living) == Some(*living)
+        let same = |(uid, told): (&String, &Told)| {
+            shown.by_uid(uid).map(|pod| pod.living) == Some(told.lives)
         };
         let told = &self.watch.told;
         if shown.iter().count() != told.len() || !told.iter().all(same) {
@@ -135,7 +146,7 @@ impl World {
         let mut count = 0;
         for pod in self.cluster.here(self.now) {
             count += 1;
-            if told.get(&pod.uid) != Some(&pod.lives(self.now)) {
+            if told.get(&pod.uid) != Some(&pod.told(self.now)) {
                 return true;
             }
         }
@@ -258,13 +269,14 @@ impl World {
             if of.app == *app && of.begun {
                 last = last.max(self.run_over(run)?);
                 // Without its registration only the driver's Pod can say that it is over, and only
-                // of what was made before.
+                // of what was made before, by a time in whole seconds.
                 let told = |driver: usize| {
                     let pod = &self.cluster.pods[driver];
+                    let ended = pod.process_ended.map(|at| at / SECOND * SECOND);
                     pod.labelled
                         && !self.clock_was_set
                         && matches!(pod.at(self.now), Some(Phase::Ended(_)))
-                        && pod.over() >= Some(newest)
+                        && ended >= Some(newest)
                 };
                 if !of.driver.is_some_and(told) {
                     last = last.max(self.heard_of_by_node(run) + TTL + EVERY);

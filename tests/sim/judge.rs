@@ -1,4 +1,4 @@
-//! What must never be: a byte of a living owner is removed, or its registration forgotten.
+//! What must never be: a byte of a living owner is removed, or its registration forgotten, by clean-up or a restart.
 //!
 //! The judge knows the truth of the simulated world and nothing of what the daemon believes. A byte has
 //! a living owner
@@ -25,6 +25,8 @@ pub(crate) struct Judge {
     pub(crate) fault: Option<String>,
     /// When the daemon was last kept from its work, or from knowing better.
     pub(crate) disturbed: u64,
+    /// Registrations that must be there when the daemon starts again.
+    pub(crate) kept: usize,
     /// When the state store was lost last.
     pub(crate) state_lost: Option<u64>,
     /// When a cache last said of a run that was over that it goes on.

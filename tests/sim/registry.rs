@@ -101,6 +101,10 @@ impl Registry {
             .retain(|known| !known.is(app, executor) || known.number != number);
     }
 
+    pub(crate) fn count(&self) -> usize {
+        self.executors.len()
+    }
+
     pub(crate) fn has_app(&self, app: &str) -> bool {
         let mut executors = self.executors.iter();
         executors.any(|known| known.registration.app == app)

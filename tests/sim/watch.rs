@@ -23,12 +23,19 @@ pub(crate) enum State {
     Streaming(usize),
 }
 
-/// The watch, and what it has told the daemon: UIDs, and whether they live.
+/// What was told of a Pod.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Told {
+    pub(crate) lives: bool,
+    pub(crate) started: bool,
+}
+
+/// The watch, and what it has told the daemon, by UID.
 #[derive(Debug, Default)]
 pub(crate) struct Watch {
     pub(crate) state: State,
-    pub(crate) told: HashMap<String, bool>,
-    listing: HashMap<String, bool>,
+    pub(crate) told: HashMap<String, Told>,
+    listing: HashMap<String, Told>,
     /// Says nothing until then, as a connection that died unseen.
     hangs_until: u64,
     /// Errors since the last answer, for the backoff.
@@ -75,7 +82,7 @@ impl World {
         self.daemon.table.handle(0, event);
     }
 
-    fn list_step(&mut self, as_of: u64, told: usize) {
+    fn list_step(&mut self, as_of: u64, count: usize) {
         // 410 in the middle: from the start.
         if self.rng.chance(self.weather.breaks) {
             self.watch.state = State::Down;
@@ -85,15 +92,15 @@ impl World {
         let pods: Vec<_> = self
             .cluster
             .here(as_of)
-            .map(|pod| (pod.object(as_of), pod.uid.clone(), pod.lives(as_of)))
+            .map(|pod| (pod.object(as_of), pod.uid.clone(), pod.told(as_of)))
             .collect();
         let until = if self.rng.chance(self.weather.breaks * 5) {
-            (told + 1).min(pods.len())
+            (count + 1).min(pods.len())
         } else {
             pods.len()
         };
-        for (object, uid, lives) in pods.iter().take(until).skip(told) {
-            self.watch.listing.insert(uid.clone(), *lives);
+        for (object, uid, told) in pods.iter().take(until).skip(count) {
+            self.watch.listing.insert(uid.clone(), *told);
             self.tell_daemon(WatchEvent::InitApply(object.clone()));
         }
         if until < pods.len() {
@@ -101,6 +108,7 @@ impl World {
             return;
         }
         self.watch.told = std::mem::take(&mut self.watch.listing);
+        self.hear_of_told();
         self.tell_daemon(WatchEvent::InitDone);
         self.daemon.listed = true;
         let log = &self.cluster.log;
@@ -139,12 +147,16 @@ impl World {
         let pod = &self.cluster.pods[change.pod];
         let object = pod.object(change.at);
         let uid = pod.uid.clone();
-        let lives = !matches!(pod.at(change.at), Some(Phase::Ended(_)));
+        let told = Told {
+            lives: !matches!(pod.at(change.at), Some(Phase::Ended(_))),
+            ..pod.told(change.at)
+        };
         if change.deleted {
             self.watch.told.remove(&uid);
             self.tell_daemon(WatchEvent::Delete(object));
         } else {
-            self.watch.told.insert(uid, lives);
+            self.watch.told.insert(uid, told);
+            self.hear_of_told();
             self.tell_daemon(WatchEvent::Apply(object));
         }
     }
