@@ -70,8 +70,6 @@ pub struct Policy {
     memory: Memory,
     executors: HashMap<Registered, Executor>,
     failures: Failures,
-    /// How often the table of the last look had been listed.
-    relists: Option<u64>,
     /// A driver was found to be over, or an application is removed and leaves empty directories.
     has_news: bool,
 }
@@ -87,7 +85,6 @@ impl Policy {
             memory: Memory::default(),
             executors: HashMap::new(),
             failures: Failures::default(),
-            relists: None,
             has_news: false,
         }
     }
@@ -145,9 +142,7 @@ impl Policy {
         let named = Named::of(view);
         let runs = Living::of(view);
         let owned = self.owned(view, &runs, &named);
-        let relists = view.pods.relists();
-        let mut sight = Sight::of(relists, self.relists);
-        self.relists = relists.or(self.relists);
+        let mut sight = Sight::new(view.pods.is_exact());
         let (over, held) = self.over(&owned, view, (&mut decision.asks, &mut sight));
         let mut living = HashSet::new();
         for (run, owned) in &owned {

@@ -49,13 +49,12 @@ pub fn discover(
             let pod = maker(app, executor, &entries, pods);
             match pod {
                 // What is older or newer is of another run with the same ids.
-                Some(pod) => entries.retain(|entry| pod.may_have_made(entry.born)),
+                Some(pod) => entries.retain(|entry| was_there(pod, entry.born)),
                 None if pods.iter().any(|pod| is_called(pod, app, executor)) => return None,
                 None => {}
             }
             let host_dirs = newest_of_each(&entries, roots);
-            let born = entries.iter().map(|entry| entry.born).max()?;
-            registration((app, executor, born), host_dirs, pod, pods)
+            registration((app, executor), host_dirs, pod)
         })
         .collect()
 }
@@ -63,10 +62,16 @@ pub fn discover(
 /// The Pod that made the newest of these directories, if there is one: a living one, or the latest.
 fn maker<'a>(app: &str, executor: &str, entries: &[&Entry], pods: &'a Pods) -> Option<&'a Pod> {
     let newest = entries.iter().map(|entry| entry.born).max()?;
-    let may_be = |pod: &&Pod| is_called(pod, app, executor) && pod.may_have_made(newest);
+    let may_be = |pod: &&Pod| is_called(pod, app, executor) && was_there(pod, newest);
     let all = pods.iter().map(AsRef::as_ref);
     all.filter(may_be)
         .max_by_key(|pod| (pod.living, pod.started))
+}
+
+/// One that has not started yet, or has only just, may be of the next run of the application's id: the node's clock has
+/// to tell, without a margin.
+fn was_there(pod: &Pod, born: SystemTime) -> bool {
+    pod.started.is_some_and(|started| started <= born) && pod.may_have_made(born)
 }
 
 fn is_called(pod: &Pod, app: &str, executor: &str) -> bool {
@@ -99,10 +104,9 @@ fn newest_of_each(entries: &[&Entry], roots: &[String]) -> Vec<String> {
 }
 
 fn registration(
-    (app, executor, born): (&str, &str, SystemTime),
+    (app, executor): (&str, &str),
     host_dirs: Vec<String>,
     pod: Option<&Pod>,
-    pods: &Pods,
 ) -> Option<Registration> {
     let host_dirs = in_order(host_dirs, pod)?;
     let to_container = |host: &String| match pod {
@@ -110,20 +114,21 @@ fn registration(
         None => host.clone(),
     };
     let local_dirs: Vec<_> = host_dirs.iter().map(to_container).collect();
-    let owner = pod.and_then(|pod| Some((pod.namespace.clone(), pod.owner.clone()?)));
-    // Executors of one run have one driver, and executors that were there were of this run.
-    let owner = owner.or_else(|| {
-        let mut others = pods
-            .iter()
-            .filter(|pod| pod.app == app && pod.may_have_made(born));
-        others.find_map(|pod| Some((pod.namespace.clone(), pod.owner.clone()?)))
-    });
-    let pod = owner.map(|(namespace, owner)| PodRef {
-        namespace,
-        uid: pod.map(|pod| pod.uid.clone()).unwrap_or_default(),
-        driver_name: owner.name,
-        driver_uid: owner.uid,
-        outside_driver_ttl: None,
+    // Without its Pod only its path says whose it is: other Pods of the id may be of another run.
+    let pod = pod.map(|pod| PodRef {
+        namespace: pod.namespace.clone(),
+        uid: pod.uid.clone(),
+        driver_name: pod
+            .owner
+            .as_ref()
+            .map(|owner| owner.name.clone())
+            .unwrap_or_default(),
+        driver_uid: pod
+            .owner
+            .as_ref()
+            .map(|owner| owner.uid.clone())
+            .unwrap_or_default(),
+        outside_driver_ttl: pod.outside_driver_ttl,
     });
     Some(Registration {
         app: app.to_owned(),
@@ -220,7 +225,7 @@ mod tests {
                 }],
                 "volumes": [{"name": "x", "hostPath": {"path": "/d0"}}, {"name": "y", "hostPath": {"path": "/d1"}}]
             },
-            "status": {"phase": "Running"}
+            "status": {"phase": "Running", "startTime": "1970-01-01T00:00:02Z"}
         }));
         Pod::of(&pod.unwrap()).unwrap()
     }
@@ -262,11 +267,16 @@ mod tests {
         };
         let living = HashSet::from(["spark-a".to_owned()]);
         let roots = ["/d0".to_owned()];
-        let pods = Pods::complete([late]);
-        assert_eq!(
-            discover((&entries, now()), &roots, &pods, &living, |_, _| false),
-            []
-        );
+        let not_started = Pod {
+            started: None,
+            ..pod()
+        };
+        for pods in [late, not_started].map(|pod| Pods::complete([pod])) {
+            assert_eq!(
+                discover((&entries, now()), &roots, &pods, &living, |_, _| false),
+                []
+            );
+        }
         let pods = Pods::complete([Pod {
             local_dirs: vec!["/x".into()],
             ..pod()
@@ -302,12 +312,13 @@ mod tests {
             "3 has two directories in an order that nobody tells"
         );
         assert_eq!(found[0].local_dirs, ["/d0/spark-a/1/blockmgr-new"]);
-        assert_eq!(found[0].pod.as_ref().unwrap().driver_uid, "u0");
+        assert_eq!(found[0].pod, None, "its Pod is not known");
         assert_eq!(found[1].local_dirs, ["/y/blockmgr-y", "/x/blockmgr-x"]);
         assert_eq!(
             found[1].host_dirs,
             ["/d1/spark-a/2/blockmgr-y", "/d0/spark-a/2/blockmgr-x"]
         );
-        assert_eq!(found[1].pod.as_ref().unwrap().uid, "u2");
+        let pod = found[1].pod.as_ref().unwrap();
+        assert_eq!((pod.uid.as_str(), pod.driver_uid.as_str()), ("u2", "u0"));
     }
 }

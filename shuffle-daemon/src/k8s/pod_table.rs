@@ -21,7 +21,7 @@ pub struct Pods {
     /// In the order of UIDs, so that the same events lead to the same decisions.
     by_uid: BTreeMap<String, Arc<Pod>>,
     complete: bool,
-    relists: Option<u64>,
+    exact: bool,
 }
 
 impl Pods {
@@ -34,15 +34,14 @@ impl Pods {
                 .map(|pod| (pod.uid.clone(), Arc::new(pod)))
                 .collect(),
             complete: true,
-            relists: None,
+            exact: true,
         }
     }
 
-    /// How often the watch has listed anew, each time perhaps from a cache that is older than what was known
-    /// before; None: this is a list past all caches.
+    /// Whether this is a list past all caches, not what a watch has shown.
     #[must_use]
-    pub fn relists(&self) -> Option<u64> {
-        self.relists
+    pub fn is_exact(&self) -> bool {
+        self.exact
     }
 
     /// Whether everything was listed at least once. Before, a missing Pod means nothing.
@@ -83,7 +82,6 @@ pub struct PodTable {
     sources: Vec<Source>,
     published: Arc<ArcSwap<Pods>>,
     changed: watch::Sender<u64>,
-    relists: u64,
 }
 
 /// Reads the table.
@@ -113,10 +111,7 @@ impl PodTable {
     /// Fed by as many watches as there are namespaces, or one for all.
     #[must_use]
     pub fn new(sources: usize) -> (Self, Reader) {
-        let published = Arc::new(ArcSwap::from_pointee(Pods {
-            relists: Some(0),
-            ..Pods::default()
-        }));
+        let published = Arc::new(ArcSwap::from_pointee(Pods::default()));
         let (changed, receiver) = watch::channel(0);
         let reader = Reader {
             published: Arc::clone(&published),
@@ -128,7 +123,6 @@ impl PodTable {
                 sources,
                 published,
                 changed,
-                relists: 0,
             },
             reader,
         )
@@ -139,9 +133,7 @@ impl PodTable {
         let Some(source) = self.sources.get_mut(source) else {
             return;
         };
-        let is_relist = matches!(event, Event::InitDone);
         if source.handle(event) {
-            self.relists += u64::from(is_relist);
             self.publish();
         }
     }
@@ -157,7 +149,7 @@ impl PodTable {
         self.published.store(Arc::new(Pods {
             by_uid,
             complete,
-            relists: Some(self.relists),
+            exact: false,
         }));
         self.changed.send_modify(|number| *number += 1);
     }

@@ -1,8 +1,8 @@
 //! Since when something is not here, as far as it is certain.
 //!
-//! A watch is late, never early, so the moment when its table loses something is a sure one. But a table
-//! that was listed anew may be older than the one before (an API server's cache may be), and what it never
-//! showed may have come since. From such a table no absence begins: it needs a list past all caches.
+//! A watch is late, may have lost an event, and may have been listed anew from a cache that is older than what it
+//! knew before. So no absence begins with what it shows, nor with what it has ceased to show: each begins with a list past all
+//! caches. That something is here ends one at once, whoever says so.
 
 use std::time::Duration;
 
@@ -10,19 +10,15 @@ use std::time::Duration;
 #[derive(Debug)]
 pub(super) struct Sight {
     /// A list past all caches.
-    exact: bool,
-    /// The table of the watch, which was not listed anew since the last look.
-    steady: bool,
-    /// Something may be absent, and only an exact list can tell.
+    is_exact: bool,
+    /// Something may be absent, and only such a list can tell.
     pub(super) is_unsure: bool,
 }
 
 impl Sight {
-    /// `relists` of the Pods at hand (None: an exact list) and of the table at the last look.
-    pub(super) fn of(relists: Option<u64>, last: Option<u64>) -> Self {
+    pub(super) fn new(is_exact: bool) -> Self {
         Self {
-            exact: relists.is_none(),
-            steady: relists.is_some() && relists == last,
+            is_exact,
             is_unsure: false,
         }
     }
@@ -31,8 +27,6 @@ impl Sight {
 /// What is known of one thing.
 #[derive(Debug, Default, Clone, Copy)]
 pub(super) struct Absence {
-    /// The table of the last look had it.
-    was_shown: bool,
     since: Option<Duration>,
 }
 
@@ -42,14 +36,11 @@ impl Absence {
         if is_here {
             self.since = None;
         } else if self.since.is_none() {
-            if sight.exact || (sight.steady && self.was_shown) {
+            if sight.is_exact {
                 self.since = Some(now);
             } else {
                 sight.is_unsure = true;
             }
-        }
-        if !sight.exact {
-            self.was_shown = is_here;
         }
     }
 

@@ -20,6 +20,8 @@ pub(super) const AGAIN: Duration = Duration::from_secs(8);
 const LOOK_EVERY_MAX: Duration = Duration::from_secs(300);
 /// First exact lists are spread over this time when a daemon begins or the API server is back.
 const LISTS_SPREAD: Duration = Duration::from_secs(15);
+/// Between two exact lists for what is unsure: not more often than looks are.
+const LIST_EVERY: Duration = Duration::from_secs(4);
 /// Looks at all Pods for a driver in a few seconds; each costs the API server much.
 const FINDS_MAX: usize = 4;
 const FINDS_EVERY: Duration = Duration::from_secs(4);
@@ -89,7 +91,7 @@ impl Pace {
     pub(super) fn lists(&mut self, now: Duration) -> bool {
         let is_due = now >= self.list_at;
         if is_due {
-            self.list_at = now + AGAIN;
+            self.list_at = now + LIST_EVERY;
         }
         is_due
     }

@@ -119,7 +119,7 @@ impl RunState {
 
     /// Notes whether it lives here now. Where the clock was set back, nothing is known of what is newer.
     pub(super) fn see(&mut self, owned: &Owned<'_>, view: &View<'_>) {
-        let exact = view.pods.relists().is_none();
+        let exact = view.pods.is_exact();
         let lives = owned.lives_here().then(|| lived(view.clock, exact));
         let seen = self.seen.max(lives.flatten()).max(owned.last_event());
         self.seen = seen.map(|seen| seen.min(view.clock));

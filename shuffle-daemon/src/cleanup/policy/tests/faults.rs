@@ -2,11 +2,12 @@
 
 use std::time::UNIX_EPOCH;
 
+use k8s_openapi::api::core::v1;
 use kube::runtime::watcher::Event;
 
 use super::*;
 use crate::cleanup::look::{Look, Step};
-use crate::k8s::pod_table::PodTable;
+use crate::k8s::pod_table::{PodTable, Reader};
 
 fn in_app(relative: &str, executor: Option<&str>, born: u64) -> Entry {
     Entry {
@@ -20,43 +21,16 @@ fn is_app(removal: &Removal) -> bool {
     matches!(removal, Removal::App { .. })
 }
 
-/// Of a watch that was listed so many times, without any Pod.
-fn empty_table(relists: usize) -> Pods {
+/// A watch that was listed with the Pod `exec`.
+fn watch() -> (PodTable, Reader) {
     let (mut table, reader) = PodTable::new(1);
-    for _ in 0..relists {
-        table.handle(0, Event::Init);
-        table.handle(0, Event::InitDone);
-    }
-    Pods::clone(&reader.snapshot())
+    table.handle(0, Event::Init);
+    table.handle(0, Event::InitApply(object()));
+    table.handle(0, Event::InitDone);
+    (table, reader)
 }
 
-/// A list from a cache may be older than the Pod: the grace period began while the Pod lived, and was over
-/// when it was deleted by force, with its process still running.
-#[test]
-fn an_absence_does_not_begin_with_a_list_from_a_cache() {
-    let mut world = World::new();
-    let table = empty_table(1);
-    for _ in 0..20 {
-        let decision = world.look(5, &table);
-        assert_eq!(decision.removals, []);
-    }
-    assert!((0..3).any(|_| world.look(5, &table).is_unsure));
-    // The list past all caches still has it; then it is deleted.
-    world.at(0);
-    world.pods.clear();
-    assert_eq!(world.at(0).removals, []);
-    assert_eq!(world.look(10, &table).removals, []);
-    assert_eq!(world.look(5, &table).removals, [leftovers()]);
-}
-
-/// The table of an outage still showed a Pod of an earlier run with the id, and gave that run what was made
-/// since: an executor that is known by the id alone went with the driver of the earlier run.
-#[test]
-fn a_table_from_before_an_outage_proves_no_life() {
-    let mut world = World::new();
-    world.apps[0].executors[0].pod = None;
-    world.apps[0].executors[0].driver = None;
-    let (mut table, reader) = PodTable::new(1);
+fn object() -> v1::Pod {
     let object = serde_json::from_value(serde_json::json!({
         "metadata": {
             "name": "exec-1", "namespace": "spark", "uid": "exec",
@@ -66,10 +40,39 @@ fn a_table_from_before_an_outage_proves_no_life() {
         "spec": {"containers": [{"name": "spark-kubernetes-executor"}]},
         "status": {"phase": "Running"}
     }));
-    table.handle(0, Event::Init);
-    table.handle(0, Event::InitApply(object.unwrap()));
-    table.handle(0, Event::InitDone);
-    let shown = Pods::clone(&reader.snapshot());
+    object.unwrap()
+}
+
+/// A list from a cache may be older than the Pod, and a watch may have lost the event that shows its start: the grace period
+/// began while the Pod lived, and was over when it was deleted by force, with its process still running.
+#[test]
+fn an_absence_begins_with_a_list_past_all_caches_only() {
+    let mut world = World::new();
+    let (mut table, reader) = watch();
+    world.look(5, &reader.snapshot());
+    table.handle(0, Event::Delete(object()));
+    let lost = reader.snapshot();
+    for _ in 0..20 {
+        let decision = world.look(5, &lost);
+        assert_eq!(decision.removals, []);
+    }
+    assert!((0..3).any(|_| world.look(5, &lost).is_unsure));
+    // The list past all caches still has it; then it is deleted.
+    world.at(0);
+    world.pods.clear();
+    assert_eq!(world.at(0).removals, []);
+    assert_eq!(world.look(10, &lost).removals, []);
+    assert_eq!(world.look(5, &lost).removals, [leftovers()]);
+}
+
+/// The table of an outage still showed a Pod of an earlier run with the id, and gave that run what was made
+/// since: an executor that is known by the id alone went with the driver of the earlier run.
+#[test]
+fn a_table_from_before_an_outage_proves_no_life() {
+    let mut world = World::new();
+    world.apps[0].executors[0].pod = None;
+    world.apps[0].executors[0].driver = None;
+    let shown = watch().1.snapshot();
     world.look(5, &shown);
     // Made in an outage, by a Pod that is gone before anybody could look.
     world.entries = vec![entry(DIR, 1030)];
