@@ -25,7 +25,9 @@ pub(super) async fn start(programs: &Programs, places: &Places, log: &Path) -> R
         ])
         .arg(&places.root)
         .arg("--state-dir")
-        .arg(places.work.join("state"));
+        .arg(places.work.join("state"))
+        // All clients have one address here, of which Java takes any number of logins.
+        .args(["--limit", "login_rate_per_address=1000000"]);
     for pair in &places.settings {
         command.arg("--conf").arg(pair);
     }
