@@ -32,7 +32,7 @@ pub(crate) struct Pod {
     pub(crate) created: u64,
     pub(crate) started: Option<u64>,
     /// The same by the node's clock, in its milliseconds.
-    started_shown: i64,
+    pub(crate) started_shown: i64,
     pub(crate) ended: Option<(u64, &'static str)>,
     pub(crate) gone: Option<u64>,
     /// A process of it runs; outlives the object after a forced deletion.

@@ -202,8 +202,9 @@ impl World {
                 continue;
             }
             // A clock that was set makes no order.
-            let in_time =
-                self.clock_was_set || pod.started.is_none_or(|at| at <= dir.made + START_MARGIN);
+            let in_time = self.clock_was_set
+                || pod.started.is_none()
+                || pod.started_shown <= dir.born + START_MARGIN.cast_signed();
             let until = if in_time { pod.over()? } else { pod.started? };
             last = last.max(until);
         }
