@@ -21,7 +21,7 @@ use super::pod_table::Reader;
 use super::watch::Reach;
 use crate::config::WhenUnreachable;
 use crate::metrics;
-use crate::registry::{PodRef, Registration};
+use crate::registry::Registration;
 
 /// Less than the 5 s of Spark's client, so that it sees the reason.
 const WAIT_MAX: Duration = Duration::from_secs(4);
@@ -242,20 +242,9 @@ pub fn confirm(pod: &Pod, registration: Registration) -> Result<Registration, Re
     if host_dirs == registration.local_dirs {
         host_dirs.clear();
     }
-    let (driver_name, driver_uid) = pod
-        .owner
-        .as_ref()
-        .map(|owner| (owner.name.clone(), owner.uid.clone()))
-        .unwrap_or_default();
     Ok(Registration {
         host_dirs,
-        pod: Some(PodRef {
-            namespace: pod.namespace.clone(),
-            uid: pod.uid.clone(),
-            driver_name,
-            driver_uid,
-            outside_driver_ttl: pod.outside_driver_ttl,
-        }),
+        pod: Some(pod.reference()),
         unverified: None,
         ..registration
     })

@@ -13,7 +13,7 @@ use super::mounts;
 use super::pod::{Pod, Role};
 use super::pod_table::Pods;
 use crate::cleanup::scan::{Entry, Kind};
-use crate::registry::{PodRef, Registration};
+use crate::registry::Registration;
 
 /// What was made later than now, by the node's clock, shows that it was set back.
 const CLOCK_MARGIN: Duration = Duration::from_secs(10);
@@ -49,7 +49,7 @@ pub fn discover(
             let pod = maker(app, executor, &entries, pods);
             match pod {
                 // What is older or newer is of another run with the same ids.
-                Some(pod) => entries.retain(|entry| was_there(pod, entry.born)),
+                Some(pod) => entries.retain(|entry| was_running(pod, entry.born)),
                 None if pods.iter().any(|pod| is_called(pod, app, executor)) => return None,
                 None => {}
             }
@@ -62,7 +62,7 @@ pub fn discover(
 /// The Pod that made the newest of these directories, if there is one: a living one, or the latest.
 fn maker<'a>(app: &str, executor: &str, entries: &[&Entry], pods: &'a Pods) -> Option<&'a Pod> {
     let newest = entries.iter().map(|entry| entry.born).max()?;
-    let may_be = |pod: &&Pod| is_called(pod, app, executor) && was_there(pod, newest);
+    let may_be = |pod: &&Pod| is_called(pod, app, executor) && was_running(pod, newest);
     let all = pods.iter().map(AsRef::as_ref);
     all.filter(may_be)
         .max_by_key(|pod| (pod.living, pod.started))
@@ -70,7 +70,7 @@ fn maker<'a>(app: &str, executor: &str, entries: &[&Entry], pods: &'a Pods) -> O
 
 /// One that has not started yet, or has only just, may be of the next run of the application's id: the node's clock has
 /// to tell, without a margin.
-fn was_there(pod: &Pod, born: SystemTime) -> bool {
+fn was_running(pod: &Pod, born: SystemTime) -> bool {
     pod.started.is_some_and(|started| started <= born) && pod.may_have_made(born)
 }
 
@@ -114,22 +114,6 @@ fn registration(
         None => host.clone(),
     };
     let local_dirs: Vec<_> = host_dirs.iter().map(to_container).collect();
-    // Without its Pod only its path says whose it is: other Pods of the id may be of another run.
-    let pod = pod.map(|pod| PodRef {
-        namespace: pod.namespace.clone(),
-        uid: pod.uid.clone(),
-        driver_name: pod
-            .owner
-            .as_ref()
-            .map(|owner| owner.name.clone())
-            .unwrap_or_default(),
-        driver_uid: pod
-            .owner
-            .as_ref()
-            .map(|owner| owner.uid.clone())
-            .unwrap_or_default(),
-        outside_driver_ttl: pod.outside_driver_ttl,
-    });
     Some(Registration {
         app: app.to_owned(),
         executor: executor.to_owned(),
@@ -141,7 +125,8 @@ fn registration(
         local_dirs,
         sub_dirs: SUB_DIRS,
         shuffle_manager: String::new(),
-        pod,
+        // Without its Pod only its path says whose it is: other Pods of the id may be of another run.
+        pod: pod.map(Pod::reference),
         unverified: None,
     })
 }

@@ -13,6 +13,7 @@ use k8s_openapi::api::core::v1;
 
 use super::mounts::{self, Mount};
 use crate::auth::secret::Secret;
+use crate::registry::PodRef;
 
 /// Label with the application id, on drivers and executors.
 pub const APP_LABEL: &str = "spark-app-selector";
@@ -146,6 +147,22 @@ impl Pod {
                 .executor
                 .as_deref()
                 .is_some_and(|id| id == executor || id == PLACEHOLDER)
+    }
+
+    /// What of it must outlive it with a registration.
+    #[must_use]
+    pub fn reference(&self) -> PodRef {
+        let owner = self.owner.as_ref();
+        let (driver_name, driver_uid) = owner
+            .map(|owner| (owner.name.clone(), owner.uid.clone()))
+            .unwrap_or_default();
+        PodRef {
+            namespace: self.namespace.clone(),
+            uid: self.uid.clone(),
+            driver_name,
+            driver_uid,
+            outside_driver_ttl: self.outside_driver_ttl,
+        }
     }
 
     /// Whether something that was made then can have been made in this Pod, by the node's clock. The

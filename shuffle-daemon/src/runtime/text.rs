@@ -15,7 +15,7 @@ unsafe extern "C" {
 }
 
 /// Code that parses configuration, loads state or builds a sandbox is not needed again, but would count as resident for as long
-/// as the process lives: 3 to 4 MB. What is needed after all comes back from the page cache at its first use.
+/// as the process lives: about 3 MB. What is needed after all comes back from the page cache at its first use.
 pub fn forget_start() {
     let begin = &raw const __executable_start;
     let page = rustix::param::page_size();

@@ -5,10 +5,13 @@ mod ids;
 
 use std::time::UNIX_EPOCH;
 
+use k8s_openapi::api::core::v1;
+use kube::runtime::watcher::Event;
+
 use super::*;
 use crate::cleanup::scan::{Entry, Kind};
 use crate::k8s::pod::{Owner, Pod, Role};
-use crate::k8s::pod_table::Pods;
+use crate::k8s::pod_table::{PodTable, Pods, Reader};
 
 const APP: &str = "spark-1";
 const DIR: &str = "blockmgr-0fb05b2d-41f7-4a27-9bcd-1de0c1a6a3f4";
@@ -101,6 +104,28 @@ impl World {
         }
         removed
     }
+}
+
+/// A watch that was just listed anew, with the Pod `exec` of this executor, which runs.
+fn watch(executor: &str) -> (PodTable, Reader) {
+    let (mut table, reader) = PodTable::new(1);
+    table.handle(0, Event::Init);
+    table.handle(0, Event::InitApply(object(executor)));
+    table.handle(0, Event::InitDone);
+    (table, reader)
+}
+
+fn object(executor: &str) -> v1::Pod {
+    let object = serde_json::from_value(serde_json::json!({
+        "metadata": {
+            "name": "exec-1", "namespace": "spark", "uid": "exec",
+            "labels": {"spark-app-selector": APP, "spark-role": "executor", "spark-exec-id": executor},
+            "ownerReferences": [{"apiVersion": "v1", "kind": "Pod", "name": "driver", "uid": "driver", "controller": true}]
+        },
+        "spec": {"containers": [{"name": "spark-kubernetes-executor"}]},
+        "status": {"phase": "Running"}
+    }));
+    object.unwrap()
 }
 
 fn owner(uid: &str) -> Owner {

@@ -2,12 +2,8 @@
 
 use std::time::UNIX_EPOCH;
 
-use k8s_openapi::api::core::v1;
-use kube::runtime::watcher::Event;
-
 use super::*;
 use crate::cleanup::look::{Look, Step};
-use crate::k8s::pod_table::{PodTable, Reader};
 
 fn in_app(relative: &str, executor: Option<&str>, born: u64) -> Entry {
     Entry {
@@ -21,36 +17,14 @@ fn is_app(removal: &Removal) -> bool {
     matches!(removal, Removal::App { .. })
 }
 
-/// A watch that was listed with the Pod `exec`.
-fn watch() -> (PodTable, Reader) {
-    let (mut table, reader) = PodTable::new(1);
-    table.handle(0, Event::Init);
-    table.handle(0, Event::InitApply(object()));
-    table.handle(0, Event::InitDone);
-    (table, reader)
-}
-
-fn object() -> v1::Pod {
-    let object = serde_json::from_value(serde_json::json!({
-        "metadata": {
-            "name": "exec-1", "namespace": "spark", "uid": "exec",
-            "labels": {"spark-app-selector": APP, "spark-role": "executor", "spark-exec-id": "1"},
-            "ownerReferences": [{"apiVersion": "v1", "kind": "Pod", "name": "driver", "uid": "driver", "controller": true}]
-        },
-        "spec": {"containers": [{"name": "spark-kubernetes-executor"}]},
-        "status": {"phase": "Running"}
-    }));
-    object.unwrap()
-}
-
 /// A list from a cache may be older than the Pod, and a watch may have lost the event that shows its start: the grace period
 /// began while the Pod lived, and was over when it was deleted by force, with its process still running.
 #[test]
 fn an_absence_begins_with_a_list_past_all_caches_only() {
     let mut world = World::new();
-    let (mut table, reader) = watch();
+    let (mut table, reader) = watch("1");
     world.look(5, &reader.snapshot());
-    table.handle(0, Event::Delete(object()));
+    table.handle(0, Event::Delete(object("1")));
     let lost = reader.snapshot();
     for _ in 0..20 {
         let decision = world.look(5, &lost);
@@ -72,7 +46,7 @@ fn a_table_from_before_an_outage_proves_no_life() {
     let mut world = World::new();
     world.apps[0].executors[0].pod = None;
     world.apps[0].executors[0].driver = None;
-    let shown = watch().1.snapshot();
+    let shown = watch("1").1.snapshot();
     world.look(5, &shown);
     // Made in an outage, by a Pod that is gone before anybody could look.
     world.entries = vec![entry(DIR, 1030)];

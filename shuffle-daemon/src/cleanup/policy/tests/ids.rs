@@ -1,9 +1,6 @@
 //! Application ids that are used again: what only the id gives to an application, and what is known of runs.
 
-use kube::runtime::watcher::Event;
-
 use super::*;
-use crate::k8s::pod_table::PodTable;
 
 fn scoped(executor: &str, born: u64) -> Entry {
     Entry {
@@ -28,24 +25,6 @@ fn removed_dirs(removed: &[Removal]) -> Vec<&str> {
     dirs.map(|(_, dir)| dir.as_str()).collect()
 }
 
-/// Of a watch that was just listed anew, with a Pod that runs.
-fn table_with_a_pod() -> Pods {
-    let object = serde_json::from_value(serde_json::json!({
-        "metadata": {
-            "name": "exec-1", "namespace": "spark", "uid": "exec",
-            "labels": {"spark-app-selector": APP, "spark-role": "executor", "spark-exec-id": "9"},
-            "ownerReferences": [{"apiVersion": "v1", "kind": "Pod", "name": "driver", "uid": "driver", "controller": true}]
-        },
-        "spec": {"containers": [{"name": "spark-kubernetes-executor"}]},
-        "status": {"phase": "Running"}
-    }));
-    let (mut table, reader) = PodTable::new(1);
-    table.handle(0, Event::Init);
-    table.handle(0, Event::InitApply(object.unwrap()));
-    table.handle(0, Event::InitDone);
-    Pods::clone(&reader.snapshot())
-}
-
 /// Seed 9992: a list from a cache that was older than an outage still showed a Pod of an earlier run, and gave that
 /// run an executor that had registered meanwhile, which went with its driver.
 #[test]
@@ -53,7 +32,7 @@ fn a_table_from_an_old_cache_proves_no_life() {
     let mut world = World::new();
     world.apps = vec![unverified()];
     world.entries = vec![entry(DIR, 1000)];
-    let table = table_with_a_pod();
+    let table = watch("9").1.snapshot();
     for _ in 0..3 {
         world.look(5, &table);
     }
