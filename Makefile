@@ -42,8 +42,11 @@ IMAGE_BYTES_MAX := 15000000
 
 CARGO_DENY_VERSION := 0.20.2
 CARGO_FUZZ_VERSION := 0.13.2
-# Seconds for each fuzz target.
+# For each fuzz target: seconds or, if given, executions; and whether memory is watched (the crate has no unsafe code).
 FUZZ_SECONDS ?= 60
+FUZZ_RUNS ?=
+FUZZ_SANITIZER ?= address
+FUZZ_TARGETS ?= $(notdir $(basename $(wildcard protocol/fuzz/fuzz_targets/*.rs)))
 # More arguments for loadgen bench, such as ARGS='--only tiny-maps,spark --quick'.
 ARGS ?=
 
@@ -146,14 +149,14 @@ advisories: ## Look for known vulnerabilities in dependencies (fetches a databas
 	tools=$$(.ci/tool cargo-deny $(CARGO_DENY_VERSION)); "$$tools/cargo-deny" check advisories
 
 # New inputs go to a folder that is removed; a failing one stays in protocol/fuzz/artifacts.
-fuzz: ## Run each fuzz target for FUZZ_SECONDS (60)
+fuzz: ## Run each fuzz target for FUZZ_SECONDS (60), or FUZZ_RUNS times; FUZZ_TARGETS='frame auth', FUZZ_SANITIZER=none
 	@.ci/need rust nightly cc c++
 	tools=$$(.ci/tool cargo-fuzz $(CARGO_FUZZ_VERSION)); found=$$(mktemp -d); trap 'rm -rf "$$found"' EXIT; \
 	cd protocol/fuzz; \
-	for target in fuzz_targets/*.rs; do \
-		target=$$(basename "$$target" .rs); mkdir "$$found/$$target"; \
-		PATH=$$tools:$$PATH cargo +nightly fuzz run "$$target" "$$found/$$target" "corpus/$$target" -- \
-			-max_total_time=$(FUZZ_SECONDS) -max_len=4096 -print_final_stats=1; \
+	for target in $(FUZZ_TARGETS); do \
+		mkdir "$$found/$$target"; \
+		PATH=$$tools:$$PATH cargo +nightly fuzz run --sanitizer=$(FUZZ_SANITIZER) "$$target" "$$found/$$target" "corpus/$$target" -- \
+			$(if $(FUZZ_RUNS),-runs=$(FUZZ_RUNS),-max_total_time=$(FUZZ_SECONDS)) -max_len=4096 -print_final_stats=1; \
 	done
 
 clean: ## Remove what was built; the cache stays, its place is printed

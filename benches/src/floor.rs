@@ -1,6 +1,7 @@
-//! What the kernel alone needs on this machine at this moment: one bare loop that reads a cached
-//! file and sends it over loopback, with no server around it. Machines differ, and a shared one
-//! differs from hour to hour; goals in microseconds mean something only beside this.
+//! What the kernel and the ciphers alone need on this machine at this moment: one bare loop that reads
+//! a cached file and sends it over loopback, and one that encrypts in memory, with no server around
+//! them. Machines differ, and a shared one differs from hour to hour; goals in microseconds mean
+//! something only beside this.
 //! Called by `loadgen bench` for the report.
 
 use std::fs::File;
@@ -11,6 +12,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use protocol::auth::{Keys, SaslCipher, SaslKeys};
+use protocol::cipher::{self, Limits, Side};
 use rustix::io::ReadWriteFlags;
 use rustix::net::SendFlags;
 use rustix::time::{ClockId, clock_gettime};
@@ -18,9 +21,9 @@ use rustix::time::{ClockId, clock_gettime};
 /// A bare loop and what it cost.
 #[derive(Debug)]
 pub struct Floor {
-    /// What was sent.
+    /// What was sent, or encrypted.
     pub work: &'static str,
-    /// CPU time of the sending thread for each block.
+    /// CPU time of the thread for each block.
     pub per_block: Duration,
     /// The same for each GB.
     pub seconds_per_gb: f64,
@@ -30,6 +33,8 @@ const HEADER_BYTES: usize = 21;
 const FILE_BYTES: u64 = 64 << 20;
 /// Bytes that each loop sends; the first tenth is not counted.
 const SENT_BYTES: usize = 1 << 30;
+/// Bytes that a connection seals at once.
+const SEALED_BYTES: usize = 128 << 10;
 
 /// Runs the loops; `work` is a directory for a file of 64 MiB.
 ///
@@ -54,7 +59,56 @@ pub fn measure(work: &Path) -> Result<Vec<Floor>> {
         loop_of("16 MiB: a header, one sendfile", 16 << 20, 1, &file),
     ];
     std::fs::remove_file(&path)?;
-    floors.into_iter().collect()
+    floors.into_iter().chain(ciphers()).collect()
+}
+
+fn ciphers() -> [Result<Floor>; 4] {
+    let gcm = |bytes| Keys::Gcm {
+        key: vec![1; bytes].into(),
+    };
+    let ctr = Keys::Ctr {
+        key: vec![1; 32].into(),
+        client_iv: [2; 16],
+        server_iv: [3; 16],
+    };
+    let keys = |byte| SaslKeys {
+        integrity: [byte; 16].into(),
+        sealing: [byte; 16].into(),
+    };
+    let sasl = Keys::Sasl {
+        cipher: SaslCipher::TripleDes,
+        client: keys(4),
+        server: keys(5),
+    };
+    [
+        sealing("AES-256-CTR, 128 KiB, nothing sent", &ctr, 512 << 20),
+        sealing("AES-256-GCM, 128 KiB, nothing sent", &gcm(32), 512 << 20),
+        sealing(
+            "AES-128-GCM, as TLS has it, 128 KiB, nothing sent",
+            &gcm(16),
+            512 << 20,
+        ),
+        sealing("3DES with MD5, 128 KiB, nothing sent", &sasl, 32 << 20),
+    ]
+}
+
+fn sealing(work: &'static str, keys: &Keys, bytes: usize) -> Result<Floor> {
+    let pair = cipher::pair(keys, Side::Server, Limits::default())?;
+    let (_, mut sealer) = pair.context("something is encrypted")?;
+    let (plain, mut sealed) = (vec![0x5a; SEALED_BYTES], Vec::new());
+    let blocks = bytes / SEALED_BYTES;
+    let begin = cpu_time()?;
+    for _ in 0..blocks {
+        sealed.clear();
+        sealer.seal(&plain, &mut sealed)?;
+    }
+    let spent = cpu_time()? - begin;
+    ensure!(sealed.len() >= SEALED_BYTES, "less than was sealed");
+    Ok(Floor {
+        work,
+        per_block: spent / u32::try_from(blocks)?,
+        seconds_per_gb: spent.as_secs_f64() * 1e9 / bytes as f64,
+    })
 }
 
 fn loop_of(work: &'static str, block: usize, gathered: usize, file: &File) -> Result<Floor> {

@@ -72,9 +72,10 @@ pub fn table(lines: &[Line]) -> String {
 #[must_use]
 pub fn floors(floors: &[Floor]) -> String {
     let mut out = String::from(
-        "The kernel alone, in the same run: bare loops over one loopback connection, no server around them. A server that \
-         sends files cannot cost less; goals in µs or CPU s/GB are to be read beside these. Where the time goes in rows that miss a goal: [PROFILES.md](PROFILES.md).\n\n\
-         | bare loop | CPU of the sending thread | |\n| --- | --- | --- |\n",
+        "The kernel and the ciphers alone, in the same run: bare loops over one loopback connection or in memory, no server around \
+         them. A server that sends files cannot cost less, and one that encrypts pays for the cipher, for reading and for \
+         sending; goals in µs or CPU s/GB are to be read beside these. Where the time goes in rows that miss a goal: [PROFILES.md](PROFILES.md).\n\n\
+         | bare loop | CPU of its thread | |\n| --- | --- | --- |\n",
     );
     for floor in floors {
         let micros = number(floor.per_block.as_secs_f64() * 1e6);

@@ -203,7 +203,7 @@ impl Bench {
 
     fn window(&self) -> Window {
         Window {
-            lead_in: Duration::from_millis(300),
+            lead_in: Duration::from_millis(200),
             measured: self.measured,
         }
     }

@@ -30,7 +30,7 @@ pub(super) enum Quantity {
 }
 
 /// Load for the JIT before the first round.
-const JAVA_WARM_UP: Duration = Duration::from_secs(4);
+const JAVA_WARM_UP: Duration = Duration::from_secs(3);
 
 impl Quantity {
     fn measure(self) -> Measure {
