@@ -10,11 +10,11 @@ use protocol::message::Message;
 use super::fetch::open;
 use super::tls::{self, Place};
 
-const APP: &str = "app";
-const SECRET: &str = "0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f";
+pub(crate) const APP: &str = "app";
+pub(crate) const SECRET: &str = "0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f";
 
 /// Name, settings of the daemon beside the secret, login.
-fn logins() -> Vec<(&'static str, Vec<&'static str>, Login)> {
+pub(crate) fn logins() -> Vec<(&'static str, Vec<&'static str>, Login)> {
     let gcm = "--conf=spark.network.crypto.cipher=AES/GCM/NoPadding";
     let two = "--conf=spark.network.crypto.authEngineVersion=2";
     let engine = |version, cipher| Login::Engine(Suite { version, cipher });
@@ -29,7 +29,7 @@ fn logins() -> Vec<(&'static str, Vec<&'static str>, Login)> {
     ]
 }
 
-async fn start(args: &[&str]) -> Daemon {
+pub(crate) async fn start(args: &[&str]) -> Daemon {
     let secret = format!("--conf=spark.authenticate.secret={SECRET}");
     let auth = ["--conf=spark.authenticate=true", &secret];
     Daemon::start(&[&auth, args].concat()).await.unwrap()
