@@ -15,9 +15,29 @@
     reason = "written by a generator"
 )]
 
+use std::fmt;
+
+use zeroize::Zeroize;
+
 #[rustfmt::skip]
 pub mod client;
 #[rustfmt::skip]
 pub mod server;
 #[rustfmt::skip]
 pub mod v1;
+
+/// Shows no secret.
+impl fmt::Debug for v1::PutSecretRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PutSecretRequest")
+            .field("app", &self.app)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Wiped, once it was sent or taken out.
+impl Drop for v1::PutSecretRequest {
+    fn drop(&mut self) {
+        self.secret.zeroize();
+    }
+}

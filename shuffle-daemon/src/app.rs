@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::admin::Admin;
 use crate::auth::Auth;
+use crate::auth::secret::put::PutSecrets;
 use crate::config::Config;
 use crate::control::{Cluster, Control, Parts};
 use crate::disk::buffer::{Budget, BufferPool};
@@ -95,16 +96,17 @@ impl App {
             config.state_dir.as_deref(),
         )?;
         let remover = Arc::new(remover(&config, &roots));
+        let put = Arc::new(PutSecrets::new(&limits));
         let Kubernetes {
             admission,
             cluster,
             background,
-        } = kubernetes(&config, &registry, &writer, &remover).await?;
+        } = kubernetes(&config, &registry, &writer, (&remover, &put)).await?;
         let service = Arc::new(service(&config, &registry, &writer, admission)?);
         let in_flight = Arc::new(InFlight::new(config.chunks_in_flight_max));
         let drain = CancellationToken::new();
         let workers = Workers::start(config.workers)?;
-        let auth = logins(&config, cluster.as_ref())?;
+        let auth = logins(&config, put, cluster.as_ref())?;
         let certificates = config.ssl.clone().map(Certificates::read).transpose()?;
         let certificates = certificates.map(Arc::new);
         let acceptor = acceptor(
@@ -123,6 +125,7 @@ impl App {
             writer: writer.handle(),
             remover,
             cluster,
+            auth: auth.clone(),
             drain: asked.clone(),
             connections: acceptor.tasks.clone(),
             in_flight: Arc::clone(&in_flight),
@@ -243,10 +246,14 @@ impl App {
 }
 
 /// Logins, if there are any.
-fn logins(config: &Config, cluster: Option<&Cluster>) -> anyhow::Result<Option<Arc<Auth>>> {
+fn logins(
+    config: &Config,
+    put: Arc<PutSecrets>,
+    cluster: Option<&Cluster>,
+) -> anyhow::Result<Option<Arc<Auth>>> {
     let pods = cluster.map(|cluster| cluster.pods.clone());
     let settings = config.auth.clone();
-    let auth = settings.map(|settings| Auth::new(settings, &config.limits, pods));
+    let auth = settings.map(|settings| Auth::new(settings, &config.limits, put, pods));
     Ok(auth.transpose()?.map(Arc::new))
 }
 

@@ -22,6 +22,7 @@ use zeroize::Zeroizing;
 use crate::config::Limits;
 use crate::k8s::pod_table::Reader;
 use gate::Gate;
+use secret::put::PutSecrets;
 use secret::{Secret, Secrets};
 
 /// What is configured.
@@ -46,6 +47,7 @@ pub struct Settings {
 pub struct Auth {
     settings: Settings,
     secrets: Secrets,
+    put: Arc<PutSecrets>,
     gate: Gate,
     random: SystemRandom,
     /// What a login of an unknown application is checked with, so that it costs what others cost.
@@ -53,16 +55,23 @@ pub struct Auth {
 }
 
 impl Auth {
-    /// Opens the sources of secrets. `pods`: those of this node, whose specifications may have some.
+    /// Opens the sources of secrets. `put`: what operators give; `pods`: those of this node, whose specifications may
+    /// have some.
     ///
     /// # Errors
     /// When the file of the secret cannot be used, or there are no random numbers.
-    pub fn new(settings: Settings, limits: &Limits, pods: Option<Reader>) -> anyhow::Result<Self> {
+    pub fn new(
+        settings: Settings,
+        limits: &Limits,
+        put: Arc<PutSecrets>,
+        pods: Option<Reader>,
+    ) -> anyhow::Result<Self> {
         let random = SystemRandom::new();
         let nobody = random_bytes::<32>(&random).context("no random numbers")?;
-        let secrets = Secrets::open(&settings, pods)?;
+        let secrets = Secrets::open(&settings, Arc::clone(&put), pods)?;
         Ok(Self {
             secrets,
+            put,
             gate: Gate::new(limits),
             nobody: Secret::of_bytes(&*nobody),
             settings,
@@ -79,6 +88,24 @@ impl Auth {
     /// Follows secrets that may change, for as long as the daemon lives.
     pub async fn watch(&self) {
         self.secrets.watch().await;
+    }
+
+    /// Secrets that operators give.
+    #[must_use]
+    pub fn put(&self) -> &PutSecrets {
+        &self.put
+    }
+
+    /// Name of a source that comes before what operators put and has a different secret of an application.
+    #[must_use]
+    pub fn overruling(&self, app: &str) -> Option<&'static str> {
+        self.secrets.overruling(app)
+    }
+
+    /// Name of the first source that has a secret of an application.
+    #[must_use]
+    pub fn source_of(&self, app: &str) -> Option<&'static str> {
+        self.secrets.source_of(app)
     }
 
     /// The bounds on logins.

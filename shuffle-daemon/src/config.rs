@@ -179,7 +179,7 @@ pub enum Error {
     },
     /// Authentication without anything to authenticate with.
     #[error(
-        "spark.authenticate is true and there is no secret: give --auth-secrets-dir, spark.authenticate.secret.file or spark.authenticate.secret, or use Kubernetes, whose Pods have one"
+        "spark.authenticate is true and there is no secret: give --auth-secrets-dir, spark.authenticate.secret.file or spark.authenticate.secret, use Kubernetes, whose Pods have one, or --control, by which shufflectl secret put gives one"
     )]
     NoSecret,
     /// TLS without a certificate, or with two.
@@ -295,7 +295,8 @@ impl Config {
                     .unwrap_or(true)
             });
         let kubernetes = kubernetes::read(&flags.kubernetes, &file.kubernetes)?;
-        let auth = auth::read(flags.auth, &file, &spark, kubernetes.is_some())?;
+        let sources = (control.is_some(), kubernetes.is_some());
+        let auth = auth::read(flags.auth, &file, &spark, sources)?;
         let port = spark.port()?;
         let any = |port| SocketAddr::from(([0, 0, 0, 0], port));
         Ok(Self {

@@ -2,13 +2,14 @@
 //! for clients with a certificate.
 //!
 //! Shows what the daemon holds ([`usage`] walks the disks for it in the background), and does what
-//! an operator asks for: remove an application or an executor's leftovers, drain. Runs on the
+//! an operator asks for: remove an application or an executor's leftovers, take a secret, drain. Runs on the
 //! control runtime; whatever waits for a disk is on a thread of the blocking pool. The service
 //! stands in `service`, its transport in `server`, `socket` and `tcp`; `ctl` is the client.
 
 mod dirs;
 mod inspect;
 mod remove;
+mod secret;
 mod server;
 mod service;
 mod socket;
@@ -25,6 +26,7 @@ use anyhow::Context;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::auth::Auth;
 use crate::cleanup::plan::Plan;
 use crate::cleanup::remove::Remover;
 use crate::config::{self, Limits};
@@ -65,6 +67,8 @@ pub struct Parts {
     pub remover: Arc<Remover>,
     /// None without Kubernetes.
     pub cluster: Option<Cluster>,
+    /// Takes secrets; None: nobody logs in.
+    pub auth: Option<Arc<Auth>>,
     /// Asks the daemon to drain.
     pub drain: Drain,
     /// Connections of the block plane.

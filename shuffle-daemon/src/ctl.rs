@@ -1,12 +1,13 @@
 //! `shufflectl`, the client of the control plane; also `shuffle-daemon ctl`.
 //!
 //! Asks one daemon over its socket, or over TLS, and shows the answer as a table or as JSON. It keeps nothing
-//! and reads no file but its certificates. Every command returns when the daemon has done the work. Exit codes are
+//! and reads no file but its certificates, and a secret from standard input. Every command returns when the daemon has done the work. Exit codes are
 //! `Failure::code`; CONTROL.md lists them.
 
 mod args;
 mod client;
 mod render;
+mod secret;
 mod table;
 mod top;
 mod transport;
@@ -39,10 +40,13 @@ enum Failure {
         /// What may help.
         hint: String,
     },
+    /// Standard input has no secret. Nothing of it is in the text.
+    #[error("standard input: {0}")]
+    Secret(String),
     /// Our own certificates cannot be used.
     #[error(transparent)]
     Certificates(#[from] crate::tls::Error),
-    /// No such application or executor.
+    /// No such application, executor or secret.
     #[error("{0}")]
     NotFound(String),
     /// The daemon refused, or could not.
@@ -121,8 +125,12 @@ fn run(args: &Args, target: Target) -> Result<(), Failure> {
 }
 
 async fn command(args: &Args, target: Target) -> Result<(), Failure> {
-    let mut client = Client::connect(target).await?;
     let output = args.output;
+    if let Command::Secret { command } = &args.command {
+        let text = secret::run(command, output, target).await?;
+        return Ok(std::io::stdout().write_all(text.as_bytes())?);
+    }
+    let mut client = Client::connect(target).await?;
     let text = match &args.command {
         Command::Apps => render::apps(output, client.apps().await?),
         Command::App { command } => match command {
@@ -156,8 +164,8 @@ async fn command(args: &Args, target: Target) -> Result<(), Failure> {
         Command::Top { interval_s, count } => {
             return top::run(&mut client, output, *interval_s, *count).await;
         }
-        // Needs no daemon.
-        Command::Completion { .. } => String::new(),
+        // Done before.
+        Command::Secret { .. } | Command::Completion { .. } => String::new(),
     };
     Ok(std::io::stdout().write_all(text.as_bytes())?)
 }

@@ -162,6 +162,8 @@ handles! {
     secrets_unreadable: counter "shuffle_secrets_unreadable_total" [Count];
     /// Logins of applications of which two sources have different secrets; the first source counts.
     secrets_disagree: counter "shuffle_secrets_disagree_total" [Count];
+    /// Applications whose secret `shufflectl secret put` has given.
+    secrets_put: gauge "shuffle_secrets_put" [Count];
     /// Requests in the name of an application that the connection has not logged in as.
     foreign_requests: counter "shuffle_foreign_requests_total" [Count];
     /// Connection tasks that panicked; each is a bug.

@@ -10,6 +10,7 @@ mod attacks;
 mod config;
 mod control;
 mod control_remove;
+mod control_secrets;
 mod control_tls;
 mod encrypted;
 mod fetch;

@@ -1,9 +1,12 @@
 //! `shufflectl` as a process of its own, against the control socket of a daemon.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::process::{Output, Stdio};
 
 use anyhow::Context;
 use tempfile::TempDir;
+use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 use tokio::time::timeout;
 
@@ -72,6 +75,16 @@ impl Controlled {
         ctl(&self.socket, args).await
     }
 
+    /// Runs `shuffle-daemon ctl` against it, with something to read.
+    ///
+    /// # Errors
+    /// When it does not end.
+    pub async fn ctl_reading(&self, args: &[&str], input: &[u8]) -> anyhow::Result<Ran> {
+        let mut command = Command::new(binary::daemon()?);
+        command.arg("ctl").arg("--socket").arg(&self.socket);
+        run_reading(command.args(args), input).await
+    }
+
     /// The same with JSON as its answer, which must be good.
     ///
     /// # Errors
@@ -104,6 +117,32 @@ pub async fn ctl(socket: &Path, args: &[&str]) -> anyhow::Result<Ran> {
     .await
 }
 
+/// Runs a command to its end, with something to read. It need not read all of it.
+///
+/// # Errors
+/// When it does not end, or by a signal.
+pub async fn run_reading(command: &mut Command, input: &[u8]) -> anyhow::Result<Ran> {
+    command
+        .kill_on_drop(true)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = command.spawn().context("start the command")?;
+    let mut stdin = child.stdin.take().context("no standard input")?;
+    let feed = async move {
+        match stdin.write_all(input).await {
+            Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error),
+            _ => Ok(()),
+        }
+    };
+    let both = async { tokio::join!(feed, child.wait_with_output()) };
+    let (fed, output) = timeout(wait::LIMIT, both)
+        .await
+        .context("the command does not end")?;
+    fed.context("write to the command")?;
+    ran(&output?)
+}
+
 /// Runs a command to its end.
 ///
 /// # Errors
@@ -113,6 +152,10 @@ pub async fn run(command: &mut Command) -> anyhow::Result<Ran> {
     let output = timeout(wait::LIMIT, run)
         .await
         .context("the command does not end")??;
+    ran(&output)
+}
+
+fn ran(output: &Output) -> anyhow::Result<Ran> {
     Ok(Ran {
         code: output.status.code().context("ended by a signal")?,
         out: String::from_utf8_lossy(&output.stdout).into_owned(),

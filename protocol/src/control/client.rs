@@ -207,6 +207,57 @@ pub mod control_client {
                 .insert(GrpcMethod::new("shuffle.control.v1.Control", "RemoveExecutor"));
             self.inner.unary(req, path, codec).await
         }
+        /// Gives the daemon an application's secret, or another one in place of it. Counts for logins from then on;
+        /// connections that have logged in go on. It goes when the application is removed or over.
+        pub async fn put_secret(
+            &mut self,
+            request: impl tonic::IntoRequest<crate::control::v1::PutSecretRequest>,
+        ) -> std::result::Result<
+            tonic::Response<crate::control::v1::PutSecretResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/shuffle.control.v1.Control/PutSecret",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("shuffle.control.v1.Control", "PutSecret"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Forgets a secret that was put; other sources are not touched.
+        pub async fn forget_secret(
+            &mut self,
+            request: impl tonic::IntoRequest<crate::control::v1::ForgetSecretRequest>,
+        ) -> std::result::Result<
+            tonic::Response<crate::control::v1::ForgetSecretResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/shuffle.control.v1.Control/ForgetSecret",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("shuffle.control.v1.Control", "ForgetSecret"));
+            self.inner.unary(req, path, codec).await
+        }
         /// What clean-up would remove now, and why: a dry run.
         pub async fn plan_cleanup(
             &mut self,

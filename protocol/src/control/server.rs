@@ -64,6 +64,23 @@ pub mod control_server {
             tonic::Response<crate::control::v1::Removed>,
             tonic::Status,
         >;
+        /// Gives the daemon an application's secret, or another one in place of it. Counts for logins from then on;
+        /// connections that have logged in go on. It goes when the application is removed or over.
+        async fn put_secret(
+            &self,
+            request: tonic::Request<crate::control::v1::PutSecretRequest>,
+        ) -> std::result::Result<
+            tonic::Response<crate::control::v1::PutSecretResponse>,
+            tonic::Status,
+        >;
+        /// Forgets a secret that was put; other sources are not touched.
+        async fn forget_secret(
+            &self,
+            request: tonic::Request<crate::control::v1::ForgetSecretRequest>,
+        ) -> std::result::Result<
+            tonic::Response<crate::control::v1::ForgetSecretResponse>,
+            tonic::Status,
+        >;
         /// Server streaming response type for the PlanCleanup method.
         type PlanCleanupStream: tonic::codegen::tokio_stream::Stream<
                 Item = std::result::Result<
@@ -394,6 +411,99 @@ pub mod control_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = RemoveExecutorSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/shuffle.control.v1.Control/PutSecret" => {
+                    #[allow(non_camel_case_types)]
+                    struct PutSecretSvc<T: Control>(pub Arc<T>);
+                    impl<
+                        T: Control,
+                    > tonic::server::UnaryService<crate::control::v1::PutSecretRequest>
+                    for PutSecretSvc<T> {
+                        type Response = crate::control::v1::PutSecretResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<crate::control::v1::PutSecretRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Control>::put_secret(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = PutSecretSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/shuffle.control.v1.Control/ForgetSecret" => {
+                    #[allow(non_camel_case_types)]
+                    struct ForgetSecretSvc<T: Control>(pub Arc<T>);
+                    impl<
+                        T: Control,
+                    > tonic::server::UnaryService<
+                        crate::control::v1::ForgetSecretRequest,
+                    > for ForgetSecretSvc<T> {
+                        type Response = crate::control::v1::ForgetSecretResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                crate::control::v1::ForgetSecretRequest,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Control>::forget_secret(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ForgetSecretSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

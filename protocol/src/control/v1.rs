@@ -42,6 +42,24 @@ pub struct RemoveExecutorRequest {
     pub force: bool,
 }
 #[derive(serde::Serialize)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[prost(skip_debug)]
+pub struct PutSecretRequest {
+    /// Application id.
+    #[prost(string, tag = "1")]
+    pub app: ::prost::alloc::string::String,
+    /// As the bytes of a file of spark.authenticate.secret.file: base64 of them is the secret. 1 to 65,535 bytes.
+    #[prost(bytes = "vec", tag = "2")]
+    pub secret: ::prost::alloc::vec::Vec<u8>,
+}
+#[derive(serde::Serialize)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ForgetSecretRequest {
+    /// Application id.
+    #[prost(string, tag = "1")]
+    pub app: ::prost::alloc::string::String,
+}
+#[derive(serde::Serialize)]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct PlanCleanupRequest {}
 #[derive(serde::Serialize)]
@@ -156,6 +174,25 @@ pub struct Removed {
     /// Pods of its executors that ran on this node at that time.
     #[prost(uint64, tag = "6")]
     pub living_pods: u64,
+}
+/// What a secret that was put has changed.
+#[derive(serde::Serialize)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PutSecretResponse {
+    /// new, changed or same, beside what was put before.
+    #[prost(string, tag = "1")]
+    pub outcome: ::prost::alloc::string::String,
+    /// A source that comes first and has a different secret of the application, which counts; empty: what was put does.
+    #[prost(string, tag = "2")]
+    pub overruled_by: ::prost::alloc::string::String,
+}
+/// What is left when a secret was forgotten.
+#[derive(serde::Serialize)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ForgetSecretResponse {
+    /// Another source that has a secret of the application, which counts now; empty: the application is unknown.
+    #[prost(string, tag = "1")]
+    pub left_in: ::prost::alloc::string::String,
 }
 /// One thing that clean-up would remove.
 #[derive(serde::Serialize)]

@@ -6,6 +6,7 @@ use anyhow::Context;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
+use crate::auth::secret::put::PutSecrets;
 use crate::cleanup::keeper::Keeper;
 use crate::cleanup::remove::{Keep, Pace, Remover};
 use crate::config::Config;
@@ -86,7 +87,7 @@ pub(super) async fn kubernetes(
     config: &Config,
     registry: &Arc<Registry>,
     writer: &Writer,
-    remover: &Arc<Remover>,
+    (remover, put): (&Arc<Remover>, &Arc<PutSecrets>),
 ) -> anyhow::Result<Kubernetes> {
     let Some(options) = &config.kubernetes else {
         tracing::info!(
@@ -130,7 +131,7 @@ pub(super) async fn kubernetes(
         Keeper::new(
             Arc::clone(registry),
             writer.handle(),
-            Arc::clone(remover),
+            (Arc::clone(remover), Arc::clone(put)),
             (pods.clone(), reach.clone(), api),
             options,
         )

@@ -7,6 +7,7 @@
 mod dir;
 mod file;
 mod pods;
+pub mod put;
 
 use std::fmt;
 use std::sync::Arc;
@@ -18,6 +19,12 @@ use zeroize::Zeroizing;
 use super::Settings;
 use crate::k8s::pod_table::Reader;
 use crate::metrics;
+use put::PutSecrets;
+
+/// Most bytes of a secret that is a file, or is given as one.
+pub const BYTES_MAX: usize = (file::BYTES_MAX - 1) as usize;
+/// Name of the source that operators put secrets into.
+const PUT: &str = "shufflectl secret put";
 
 /// A secret, as the text that Spark makes of it. Never shown, wiped when dropped.
 #[derive(Clone, PartialEq, Eq)]
@@ -70,7 +77,11 @@ impl Secrets {
     ///
     /// # Errors
     /// When a file cannot be used.
-    pub(super) fn open(settings: &Settings, pods: Option<Reader>) -> anyhow::Result<Self> {
+    pub(super) fn open(
+        settings: &Settings,
+        put: Arc<PutSecrets>,
+        pods: Option<Reader>,
+    ) -> anyhow::Result<Self> {
         let mut sources: Vec<Box<dyn Source>> = Vec::new();
         if let Some(secret) = &settings.secret {
             sources.push(Box::new(OfAll(Arc::new(secret.clone()))));
@@ -83,6 +94,7 @@ impl Secrets {
         if let Some(dir) = &dir {
             sources.push(Box::new(Arc::clone(dir)));
         }
+        sources.push(Box::new(put));
         if let Some(pods) = pods {
             sources.push(Box::new(pods::PodSecrets::new(pods)));
         }
@@ -94,6 +106,22 @@ impl Secrets {
         if let Some(dir) = &self.dir {
             Arc::clone(dir).watch().await;
         }
+    }
+
+    /// The source whose secret of an application counts, if it is not the one that operators put secrets into, or
+    /// has the same.
+    pub(super) fn overruling(&self, app: &str) -> Option<&'static str> {
+        let put = self.sources.iter().find(|source| source.name() == PUT)?;
+        let mut all = self.sources.iter();
+        let (source, secret) = all.find_map(|source| Some((source, source.find(app)?)))?;
+        (put.find(app)? != secret).then(|| source.name())
+    }
+
+    /// The first source that has a secret of an application.
+    pub(super) fn source_of(&self, app: &str) -> Option<&'static str> {
+        let mut all = self.sources.iter();
+        all.find(|source| source.find(app).is_some())
+            .map(|source| source.name())
     }
 
     /// The secret of an application.

@@ -13,6 +13,7 @@ use super::plan::Plan;
 use super::policy::{AppView, Ask, ExecutorView, Policy, Removal, Settings, View};
 use super::remove::{Outcome, Remover};
 use super::scan::{self, Entry};
+use crate::auth::secret::put::PutSecrets;
 use crate::config;
 use crate::k8s::api::ApiServer;
 use crate::k8s::driver::Driver;
@@ -30,6 +31,7 @@ pub struct Keeper {
     registry: Arc<Registry>,
     writer: Handle,
     remover: Arc<Remover>,
+    secrets: Arc<PutSecrets>,
     pods: Reader,
     reach: Reach,
     api: ApiServer,
@@ -47,7 +49,7 @@ impl Keeper {
     pub fn new(
         registry: Arc<Registry>,
         writer: Handle,
-        remover: Arc<Remover>,
+        (remover, secrets): (Arc<Remover>, Arc<PutSecrets>),
         (pods, reach, api): (Reader, Reach, ApiServer),
         config: &config::Kubernetes,
     ) -> Self {
@@ -60,6 +62,7 @@ impl Keeper {
             registry,
             writer,
             remover,
+            secrets,
             pods,
             reach,
             api,
@@ -130,10 +133,23 @@ impl Keeper {
                     executor,
                     number,
                 } => {
+                    self.drop_secret(&app, number);
                     // A daemon that goes down forgets it after the next start.
                     let _ = self.writer.forget(&app, &executor, number).await;
                 }
             }
+        }
+    }
+
+    /// An application's secret goes with the last registration of its runs, before that: what is forgotten of an
+    /// application must not depend on the daemon's living on.
+    fn drop_secret(&self, app: &str, number: u64) {
+        let known = self.registry.app(app);
+        let executors = known.map(|app| app.executors()).unwrap_or_default();
+        let is_last = executors.iter().all(|one| one.number() == number);
+        let pods = self.pods.snapshot();
+        if is_last && pods.living().all(|pod| pod.app != app) {
+            self.secrets.forget(app);
         }
     }
 

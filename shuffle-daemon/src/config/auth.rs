@@ -35,12 +35,12 @@ pub(super) struct AuthFlags {
     auth_secrets_dir: Option<PathBuf>,
 }
 
-/// None without `spark.authenticate`.
+/// None without `spark.authenticate`. `control`, `kubernetes`: whether secrets can come from there.
 pub(super) fn read(
     flags: AuthFlags,
     file: &file::File,
     spark: &Settings,
-    kubernetes: bool,
+    (control, kubernetes): (bool, bool),
 ) -> Result<Option<Auth>, Error> {
     if !spark.flag("spark.authenticate", false)? {
         return Ok(None);
@@ -52,7 +52,8 @@ pub(super) fn read(
     let secrets_dir = flags
         .auth_secrets_dir
         .or_else(|| file.auth_secrets_dir.clone());
-    if secret.is_none() && secret_file.is_none() && secrets_dir.is_none() && !kubernetes {
+    let configured = secret.is_some() || secret_file.is_some() || secrets_dir.is_some();
+    if !configured && !control && !kubernetes {
         return Err(Error::NoSecret);
     }
     if secret == Some("") {

@@ -110,7 +110,7 @@ blocks_per_stream (16777216), streams_per_connection (65536), stream_memory_per_
 (64m), stream_memory (512m), reply_memory (64m), cold_reads_per_disk (8), \
 cold_reads_waiting_per_disk (4096), removal_files_per_second (5000), removal_bytes_per_second (8192m), \
 walk_files_per_second (2000), control_connections (64), control_handshakes (32), \
-logins (4096), logins_per_address (1024), login_rate_per_address (2000), login_frame_bytes (16k), tls_handshakes (1024). Sizes as in Spark: 64k, 100m, 1g.
+logins (4096), logins_per_address (1024), login_rate_per_address (2000), login_frame_bytes (16k), secrets (4096), tls_handshakes (1024). Sizes as in Spark: 64k, 100m, 1g.
 
 When it serves, the daemon prints one line: ready listen=ADDR:PORT metrics=ADDR:PORT, \
 with --control-listen also control=ADDR:PORT. \

@@ -83,6 +83,8 @@ limits! {
     login_rate_per_address: 2000, "a number of at least 1";
     /// Bytes of a frame before the login.
     login_frame_bytes: 16 << 10, "a size such as 16k";
+    /// Applications whose secret shufflectl secret put has given.
+    secrets: 4096, "a number of at least 1";
     /// TLS handshakes on the port for Spark at once; connections beyond are closed, and Spark retries.
     tls_handshakes: 1024, "a number of at least 1";
     /// Reads in the queue of one disk; connections beyond are closed, and Spark retries.

@@ -32,7 +32,8 @@ impl State {
             .map(|app| app.executors())
             .unwrap_or_default();
         let entries = self.entries(app).await;
-        if known.is_none() && (entries.is_empty() || request.keep_files) {
+        let nothing = known.is_none() && (entries.is_empty() || request.keep_files);
+        if nothing && !self.has_secret(app) {
             return Err(no_app(app));
         }
         let own = executors.iter().flat_map(|one| dirs(one)).collect();
@@ -74,7 +75,7 @@ impl State {
             removed.failed += outcome.failed;
         }
         // Files first: what could not be removed is found again by its registration.
-        if removed.failed == 0 && known.is_some() {
+        if removed.failed == 0 {
             self.forget(app).await?;
             removed.executors = executors.len() as u64;
         }
@@ -82,7 +83,9 @@ impl State {
         Ok(removed)
     }
 
+    /// The secret first: the application is found again by its registrations, and it is not.
     async fn forget(&self, app: &str) -> Result<(), Status> {
+        self.drop_secret(app);
         let gone = self.parts.writer.remove_app(app).await;
         gone.map_err(|gone| Status::unavailable(gone.to_string()))
     }

@@ -1,4 +1,4 @@
-//! One method for each RPC; what they do stands in `remove`, `inspect` and `status`.
+//! One method for each RPC; what they do stands in `remove`, `secret`, `inspect` and `status`.
 
 use std::sync::Arc;
 
@@ -103,6 +103,22 @@ impl control_server::Control for Service {
     ) -> Result<Response<v1::Removed>, Status> {
         let removed = self.0.remove_executor(request.get_ref()).await?;
         Ok(Response::new(removed))
+    }
+
+    async fn put_secret(
+        &self,
+        request: Request<v1::PutSecretRequest>,
+    ) -> Result<Response<v1::PutSecretResponse>, Status> {
+        let put = self.0.put_secret(request.get_ref())?;
+        Ok(Response::new(put))
+    }
+
+    async fn forget_secret(
+        &self,
+        request: Request<v1::ForgetSecretRequest>,
+    ) -> Result<Response<v1::ForgetSecretResponse>, Status> {
+        let forgotten = self.0.forget_secret(&request.get_ref().app)?;
+        Ok(Response::new(forgotten))
     }
 
     async fn plan_cleanup(

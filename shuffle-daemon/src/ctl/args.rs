@@ -121,8 +121,8 @@ impl Args {
 }
 
 const AFTER: &str = "\
-Exit codes: 0 done, 1 failed, 2 a command line that does not parse, 3 no such application or \
-executor, 4 the daemon cannot be reached, or takes another certificate.";
+Exit codes: 0 done, 1 failed, 2 a command line that does not parse, 3 no such application, \
+executor or secret, 4 the daemon cannot be reached, or takes another certificate.";
 
 /// How answers look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -152,6 +152,11 @@ pub(super) enum Command {
     Executor {
         #[command(subcommand)]
         command: ExecutorCommand,
+    },
+    /// Secret of one application, for a daemon with spark.authenticate.
+    Secret {
+        #[command(subcommand)]
+        command: SecretCommand,
     },
     /// Show what clean-up would remove now, and why. Without clean-up: what nobody has registered.
     Orphans,
@@ -204,5 +209,23 @@ pub(super) enum ExecutorCommand {
         /// Also when its Pod runs, whose tasks then fail.
         #[arg(long)]
         force: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum SecretCommand {
+    /// Give the daemon an application's secret, read from standard input to its end.
+    ///
+    /// The bytes are used as those of spark.authenticate.secret.file: base64 of all of them, a line feed at their end
+    /// included, is the secret. 1 to 65535 bytes. It counts for logins from then on, also in place of one that was put
+    /// before, and goes when the application is removed or over.
+    Put {
+        /// Application id.
+        app: String,
+    },
+    /// Forget a secret that was put. Connections that have logged in with it go on.
+    Forget {
+        /// Application id.
+        app: String,
     },
 }

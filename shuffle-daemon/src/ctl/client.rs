@@ -121,6 +121,33 @@ impl Client {
         Ok(self.answered(answer)?.into_inner())
     }
 
+    /// 1 to `BYTES_MAX` bytes.
+    pub(super) async fn put_secret(
+        &mut self,
+        app: &str,
+        secret: &[u8],
+    ) -> Result<v1::PutSecretResponse, Failure> {
+        let request = v1::PutSecretRequest {
+            app: app.to_owned(),
+            secret: secret.to_vec(),
+        };
+        let answer = timeout(ANSWER_TIMEOUT, self.inner.put_secret(request)).await;
+        Ok(self.in_time(answer)?.into_inner())
+    }
+
+    pub(super) async fn forget_secret(
+        &mut self,
+        app: &str,
+    ) -> Result<v1::ForgetSecretResponse, Failure> {
+        let app = app.to_owned();
+        let answer = timeout(
+            ANSWER_TIMEOUT,
+            self.inner.forget_secret(v1::ForgetSecretRequest { app }),
+        )
+        .await;
+        Ok(self.in_time(answer)?.into_inner())
+    }
+
     /// Takes as long as the drain.
     pub(super) async fn drain(&mut self) -> Result<v1::DrainResponse, Failure> {
         let answer = self.inner.drain(v1::DrainRequest {}).await;

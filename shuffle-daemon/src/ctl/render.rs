@@ -199,6 +199,34 @@ pub(super) fn removed(output: Output, what: &str, removed: &v1::Removed) -> Stri
     text
 }
 
+pub(super) fn secret_put(output: Output, app: &str, put: &v1::PutSecretResponse) -> String {
+    if output == Output::Json {
+        return json(put);
+    }
+    let mut text = format!("secret of application {app}: {}\n", put.outcome);
+    if !put.overruled_by.is_empty() {
+        text.push_str(&format!(
+            "it does not count: {} comes first and has another one\n",
+            put.overruled_by
+        ));
+    }
+    text
+}
+
+pub(super) fn secret_forgotten(
+    output: Output,
+    app: &str,
+    forgotten: &v1::ForgetSecretResponse,
+) -> String {
+    match (output, forgotten.left_in.as_str()) {
+        (Output::Json, _) => json(forgotten),
+        (Output::Table, "") => format!("secret of application {app}: forgotten\n"),
+        (Output::Table, source) => {
+            format!("secret of application {app}: forgotten; that of {source} counts now\n")
+        }
+    }
+}
+
 pub(super) fn drained(output: Output, drained: v1::DrainResponse) -> String {
     match (output, drained.cut_off) {
         (Output::Json, _) => json(&drained),

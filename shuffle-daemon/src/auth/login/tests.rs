@@ -8,6 +8,7 @@ use protocol::auth::engine::{Challenge, Random};
 use super::*;
 use crate::auth::Settings;
 use crate::auth::secret::Secret;
+use crate::auth::secret::put::PutSecrets;
 use crate::config::Limits;
 
 fn settings() -> Settings {
@@ -29,7 +30,11 @@ fn auth(settings: Settings) -> (Auth, tempfile::TempDir) {
         secrets_dir: Some(dir.path().to_owned()),
         ..settings
     };
-    (Auth::new(settings, &Limits::default(), None).unwrap(), dir)
+    {
+        let limits = Limits::default();
+        let put = Arc::new(PutSecrets::new(&limits));
+        (Auth::new(settings, &limits, put, None).unwrap(), dir)
+    }
 }
 
 fn secret(bytes: &str) -> Secret {
