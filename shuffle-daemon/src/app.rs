@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::admin::Admin;
 use crate::auth::Auth;
-use crate::auth::secret::put::PutSecrets;
+use crate::auth::secret::kept::Kept;
 use crate::config::Config;
 use crate::control::{Cluster, Control, Parts};
 use crate::disk::buffer::{Budget, BufferPool};
@@ -33,7 +33,7 @@ use crate::sidecar;
 mod parts;
 
 use crate::tls::port::Certificates;
-use parts::{Background, Kubernetes, kubernetes, remover, service};
+use parts::{Background, Kubernetes, kubernetes, remover, secrets, service};
 
 /// How often entries of removed files leave the index cache, and histograms are tidied.
 const SWEEP: Duration = Duration::from_secs(5);
@@ -96,17 +96,17 @@ impl App {
             config.state_dir.as_deref(),
         )?;
         let remover = Arc::new(remover(&config, &roots));
-        let put = Arc::new(PutSecrets::new(&limits));
+        let secrets = Arc::new(secrets(&config)?);
         let Kubernetes {
             admission,
             cluster,
             background,
-        } = kubernetes(&config, &registry, &writer, (&remover, &put)).await?;
+        } = kubernetes(&config, &registry, &writer, (&remover, &secrets)).await?;
         let service = Arc::new(service(&config, &registry, &writer, admission)?);
         let in_flight = Arc::new(InFlight::new(config.chunks_in_flight_max));
         let drain = CancellationToken::new();
         let workers = Workers::start(config.workers)?;
-        let auth = logins(&config, put, cluster.as_ref())?;
+        let auth = logins(&config, secrets, cluster.as_ref())?;
         let certificates = config.ssl.clone().map(Certificates::read).transpose()?;
         let certificates = certificates.map(Arc::new);
         let acceptor = acceptor(
@@ -248,12 +248,12 @@ impl App {
 /// Logins, if there are any.
 fn logins(
     config: &Config,
-    put: Arc<PutSecrets>,
+    secrets: Arc<Kept>,
     cluster: Option<&Cluster>,
 ) -> anyhow::Result<Option<Arc<Auth>>> {
     let pods = cluster.map(|cluster| cluster.pods.clone());
     let settings = config.auth.clone();
-    let auth = settings.map(|settings| Auth::new(settings, &config.limits, put, pods));
+    let auth = settings.map(|settings| Auth::new(settings, &config.limits, secrets, pods));
     Ok(auth.transpose()?.map(Arc::new))
 }
 

@@ -22,7 +22,7 @@ use zeroize::Zeroizing;
 use crate::config::Limits;
 use crate::k8s::pod_table::Reader;
 use gate::Gate;
-use secret::put::PutSecrets;
+use secret::kept::Kept;
 use secret::{Secret, Secrets};
 
 /// What is configured.
@@ -40,6 +40,8 @@ pub struct Settings {
     pub secret_file: Option<PathBuf>,
     /// `--auth-secrets-dir`: a file for each application.
     pub secrets_dir: Option<PathBuf>,
+    /// `--keep-secrets`: those that only the daemon has are in the state directory, too.
+    pub keep: bool,
 }
 
 /// Logins of the process. Shared by all connections.
@@ -47,7 +49,7 @@ pub struct Settings {
 pub struct Auth {
     settings: Settings,
     secrets: Secrets,
-    put: Arc<PutSecrets>,
+    kept: Arc<Kept>,
     gate: Gate,
     random: SystemRandom,
     /// What a login of an unknown application is checked with, so that it costs what others cost.
@@ -55,7 +57,7 @@ pub struct Auth {
 }
 
 impl Auth {
-    /// Opens the sources of secrets. `put`: what operators give; `pods`: those of this node, whose specifications may
+    /// Opens the sources of secrets. `kept`: what this daemon alone has; `pods`: those of this node, whose specifications may
     /// have some.
     ///
     /// # Errors
@@ -63,15 +65,15 @@ impl Auth {
     pub fn new(
         settings: Settings,
         limits: &Limits,
-        put: Arc<PutSecrets>,
+        kept: Arc<Kept>,
         pods: Option<Reader>,
     ) -> anyhow::Result<Self> {
         let random = SystemRandom::new();
         let nobody = random_bytes::<32>(&random).context("no random numbers")?;
-        let secrets = Secrets::open(&settings, Arc::clone(&put), pods)?;
+        let secrets = Secrets::open(&settings, &kept, pods)?;
         Ok(Self {
             secrets,
-            put,
+            kept,
             gate: Gate::new(limits),
             nobody: Secret::of_bytes(&*nobody),
             settings,
@@ -90,10 +92,10 @@ impl Auth {
         self.secrets.watch().await;
     }
 
-    /// Secrets that operators give.
+    /// Secrets that operators put, and those of Pods that may be gone.
     #[must_use]
-    pub fn put(&self) -> &PutSecrets {
-        &self.put
+    pub fn kept(&self) -> &Kept {
+        &self.kept
     }
 
     /// Name of a source that comes before what operators put and has a different secret of an application.

@@ -164,6 +164,8 @@ handles! {
     secrets_disagree: counter "shuffle_secrets_disagree_total" [Count];
     /// Applications whose secret `shufflectl secret put` has given.
     secrets_put: gauge "shuffle_secrets_put" [Count];
+    /// 1 while secrets that only the daemon has are kept over a restart, else 0.
+    secrets_durable: gauge "shuffle_secrets_durable" [Count];
     /// Requests in the name of an application that the connection has not logged in as.
     foreign_requests: counter "shuffle_foreign_requests_total" [Count];
     /// Connection tasks that panicked; each is a bug.

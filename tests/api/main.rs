@@ -11,4 +11,5 @@ mod admission;
 mod cleanup;
 mod control;
 mod place;
+mod secrets;
 mod server;

@@ -77,6 +77,12 @@ impl Place {
         ctl::json(&self.socket(), args).await.unwrap()
     }
 
+    /// Gives the daemon an application's secret.
+    pub(crate) async fn put_secret(&self, app: &str, secret: &[u8]) {
+        let ran = ctl::ctl_reading(&self.socket(), &["secret", "put", app], secret).await;
+        assert_eq!(ran.unwrap().code, 0);
+    }
+
     /// The Pod of an executor that mounts the daemon's root at `/data/spark`.
     pub(crate) fn executor(&self, app: &str, executor: u32, driver: Option<&str>) -> Value {
         let mut pod = match driver {

@@ -1,5 +1,7 @@
 //! `shufflectl secret`: what is put counts for logins, until it is forgotten or its application is removed.
 
+use std::os::unix::fs::PermissionsExt;
+
 use e2e::ctl::{Controlled, Ran};
 use e2e::files::{ShuffleFiles, pattern};
 use e2e::login::{self, of_file, secrets};
@@ -71,7 +73,7 @@ async fn what_is_put_counts_until_it_is_changed_or_forgotten() {
     assert!(same.out.contains("app-1: same"), "{same:?}");
     let args = ["secret", "put", "app-1", "--output", "json"];
     let changed = at.ctl_reading(&args, b"two").await.unwrap();
-    let expected = serde_json::json!({"outcome": "changed", "overruled_by": ""});
+    let expected = serde_json::json!({"outcome": "changed", "overruled_by": "", "durable": true});
     assert_eq!(changed.json().unwrap(), expected);
     is_refused(&at, "app-1", "one\n").await;
     is_served(&mut log_in(&at, "app-1", "two").await.unwrap(), &files).await;
@@ -79,7 +81,10 @@ async fn what_is_put_counts_until_it_is_changed_or_forgotten() {
     assert_eq!(changes.unwrap(), 1.0);
 
     let forgotten = at.json(&["secret", "forget", "app-1"]).await.unwrap();
-    assert_eq!(forgotten, serde_json::json!({"left_in": ""}));
+    assert_eq!(
+        forgotten,
+        serde_json::json!({"left_in": "", "durable": true})
+    );
     is_refused(&at, "app-1", "two").await;
     // Who has logged in before goes on.
     is_served(&mut client, &files).await;
@@ -178,4 +183,58 @@ async fn without_authentication_there_are_no_secrets() {
             "{ran:?}"
         );
     }
+}
+
+#[tokio::test]
+async fn what_was_put_outlives_the_daemon_and_not_its_application() {
+    let mut at = start(&[]).await;
+    for app in ["app-1", "app-2", "app-3"] {
+        assert_eq!(put(&at, app, app.as_bytes()).await.code, 0);
+    }
+    let mut client = log_in(&at, "app-1", "app-1").await.unwrap();
+    let files = executor(&at, &mut client, "app-1").await;
+    at.daemon.kill().await.unwrap();
+    at.daemon.start_again().await.unwrap();
+    assert_eq!(held(&at).await, 3.0);
+    let durable = at.daemon.metric("shuffle_secrets_durable", "").await;
+    assert_eq!(durable.unwrap(), 1.0);
+    is_served(&mut log_in(&at, "app-1", "app-1").await.unwrap(), &files).await;
+
+    assert_eq!(put(&at, "app-2", b"other").await.code, 0);
+    assert_eq!(at.ctl(&["app", "remove", "app-1"]).await.unwrap().code, 0);
+    assert_eq!(
+        at.ctl(&["secret", "forget", "app-3"]).await.unwrap().code,
+        0
+    );
+    at.daemon.kill().await.unwrap();
+    at.daemon.start_again().await.unwrap();
+    is_refused(&at, "app-1", "app-1").await;
+    is_refused(&at, "app-2", "app-2").await;
+    is_refused(&at, "app-3", "app-3").await;
+    assert!(log_in(&at, "app-2", "other").await.is_ok());
+    let dir = at.daemon.state_dir().join("secrets");
+    for (path, mode) in [(dir.clone(), 0o700), (dir.join("secrets.redb"), 0o600)] {
+        let found = std::fs::metadata(path).unwrap().permissions().mode();
+        assert_eq!(found & 0o777, mode);
+    }
+}
+
+#[tokio::test]
+async fn secrets_need_not_be_kept() {
+    let mut at = start(&["--keep-secrets", "false"]).await;
+    // Of a daemon before, that kept them.
+    let dir = at.daemon.state_dir().join("secrets");
+    std::fs::create_dir(&dir).unwrap();
+    std::fs::write(dir.join("secrets.redb"), "x").unwrap();
+    let ran = put(&at, "app-1", b"one").await;
+    assert!(
+        ran.code == 0 && ran.out.contains("it is in memory only"),
+        "{ran:?}"
+    );
+    let durable = at.daemon.metric("shuffle_secrets_durable", "").await;
+    assert_eq!(durable.unwrap(), 0.0);
+    at.daemon.kill().await.unwrap();
+    at.daemon.start_again().await.unwrap();
+    assert!(!dir.exists());
+    is_refused(&at, "app-1", "one").await;
 }

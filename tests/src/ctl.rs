@@ -80,9 +80,7 @@ impl Controlled {
     /// # Errors
     /// When it does not end.
     pub async fn ctl_reading(&self, args: &[&str], input: &[u8]) -> anyhow::Result<Ran> {
-        let mut command = Command::new(binary::daemon()?);
-        command.arg("ctl").arg("--socket").arg(&self.socket);
-        run_reading(command.args(args), input).await
+        ctl_reading(&self.socket, args, input).await
     }
 
     /// The same with JSON as its answer, which must be good.
@@ -115,6 +113,16 @@ pub async fn ctl(socket: &Path, args: &[&str]) -> anyhow::Result<Ran> {
         .arg(socket)
         .args(args))
     .await
+}
+
+/// Runs `shuffle-daemon ctl` with this socket and something to read.
+///
+/// # Errors
+/// When it does not end.
+pub async fn ctl_reading(socket: &Path, args: &[&str], input: &[u8]) -> anyhow::Result<Ran> {
+    let mut command = Command::new(binary::daemon()?);
+    command.arg("ctl").arg("--socket").arg(socket);
+    run_reading(command.args(args), input).await
 }
 
 /// Runs a command to its end, with something to read. It need not read all of it.

@@ -101,10 +101,13 @@ const RULES: &[Rule] = &[
     },
     Rule {
         within: &["shuffle-daemon/src"],
-        except: &["shuffle-daemon/src/registry/store"],
+        except: &[
+            "shuffle-daemon/src/auth/secret/store",
+            "shuffle-daemon/src/registry/store",
+        ],
         absent: &["redb"],
         allowed: &[],
-        reason: "one place knows how registrations are kept",
+        reason: "one place knows how registrations are kept, and one how secrets are",
     },
     Rule {
         within: &["shuffle-daemon/src"],

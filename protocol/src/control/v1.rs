@@ -185,6 +185,9 @@ pub struct PutSecretResponse {
     /// A source that comes first and has a different secret of the application, which counts; empty: what was put does.
     #[prost(string, tag = "2")]
     pub overruled_by: ::prost::alloc::string::String,
+    /// Whether it outlives the daemon.
+    #[prost(bool, tag = "3")]
+    pub durable: bool,
 }
 /// What is left when a secret was forgotten.
 #[derive(serde::Serialize)]
@@ -193,6 +196,9 @@ pub struct ForgetSecretResponse {
     /// Another source that has a secret of the application, which counts now; empty: the application is unknown.
     #[prost(string, tag = "1")]
     pub left_in: ::prost::alloc::string::String,
+    /// Whether it stays forgotten; false: it is still in the state directory, which cannot be written.
+    #[prost(bool, tag = "2")]
+    pub durable: bool,
 }
 /// One thing that clean-up would remove.
 #[derive(serde::Serialize)]

@@ -6,7 +6,7 @@ use anyhow::Context;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
-use crate::auth::secret::put::PutSecrets;
+use crate::auth::secret::kept::Kept;
 use crate::cleanup::keeper::Keeper;
 use crate::cleanup::remove::{Keep, Pace, Remover};
 use crate::config::Config;
@@ -87,7 +87,7 @@ pub(super) async fn kubernetes(
     config: &Config,
     registry: &Arc<Registry>,
     writer: &Writer,
-    (remover, put): (&Arc<Remover>, &Arc<PutSecrets>),
+    (remover, secrets): (&Arc<Remover>, &Arc<Kept>),
 ) -> anyhow::Result<Kubernetes> {
     let Some(options) = &config.kubernetes else {
         tracing::info!(
@@ -131,7 +131,7 @@ pub(super) async fn kubernetes(
         Keeper::new(
             Arc::clone(registry),
             writer.handle(),
-            (Arc::clone(remover), Arc::clone(put)),
+            (Arc::clone(remover), Arc::clone(secrets)),
             (pods.clone(), reach.clone(), api),
             options,
         )
@@ -151,6 +151,21 @@ pub(super) async fn kubernetes(
             keeper,
         },
     })
+}
+
+/// Secrets that only this daemon has, in the state directory if they are to be kept. Without authentication what is
+/// there is left alone.
+pub(super) fn secrets(config: &Config) -> anyhow::Result<Kept> {
+    let state_dir = config.state_dir.as_deref();
+    let state_dir = match &config.auth {
+        Some(auth) if auth.keep => state_dir,
+        Some(_) => {
+            state_dir.into_iter().for_each(Kept::remove_from);
+            None
+        }
+        None => None,
+    };
+    Kept::open(&config.limits, state_dir)
 }
 
 /// Deletes below the roots, at the configured pace.

@@ -6,8 +6,10 @@
 
 mod dir;
 mod file;
+pub mod kept;
 mod pods;
 pub mod put;
+mod store;
 
 use std::fmt;
 use std::sync::Arc;
@@ -19,10 +21,12 @@ use zeroize::Zeroizing;
 use super::Settings;
 use crate::k8s::pod_table::Reader;
 use crate::metrics;
-use put::PutSecrets;
+use kept::Kept;
 
 /// Most bytes of a secret that is a file, or is given as one.
 pub const BYTES_MAX: usize = (file::BYTES_MAX - 1) as usize;
+/// Most bytes of a secret as text: those of a file, in base64.
+pub const TEXT_BYTES_MAX: usize = BYTES_MAX.div_ceil(3) * 4;
 /// Name of the source that operators put secrets into.
 const PUT: &str = "shufflectl secret put";
 
@@ -79,7 +83,7 @@ impl Secrets {
     /// When a file cannot be used.
     pub(super) fn open(
         settings: &Settings,
-        put: Arc<PutSecrets>,
+        kept: &Kept,
         pods: Option<Reader>,
     ) -> anyhow::Result<Self> {
         let mut sources: Vec<Box<dyn Source>> = Vec::new();
@@ -94,9 +98,12 @@ impl Secrets {
         if let Some(dir) = &dir {
             sources.push(Box::new(Arc::clone(dir)));
         }
-        sources.push(Box::new(put));
+        sources.push(Box::new(Arc::clone(kept.put())));
         if let Some(pods) = pods {
-            sources.push(Box::new(pods::PodSecrets::new(pods)));
+            sources.push(Box::new(pods::PodSecrets::new(
+                pods,
+                Arc::clone(kept.pods()),
+            )));
         }
         Ok(Self { sources, dir })
     }

@@ -13,7 +13,7 @@ use super::plan::Plan;
 use super::policy::{AppView, Ask, ExecutorView, Policy, Removal, Settings, View};
 use super::remove::{Outcome, Remover};
 use super::scan::{self, Entry};
-use crate::auth::secret::put::PutSecrets;
+use crate::auth::secret::kept::Kept;
 use crate::config;
 use crate::k8s::api::ApiServer;
 use crate::k8s::driver::Driver;
@@ -31,7 +31,7 @@ pub struct Keeper {
     registry: Arc<Registry>,
     writer: Handle,
     remover: Arc<Remover>,
-    secrets: Arc<PutSecrets>,
+    secrets: Arc<Kept>,
     pods: Reader,
     reach: Reach,
     api: ApiServer,
@@ -49,7 +49,7 @@ impl Keeper {
     pub fn new(
         registry: Arc<Registry>,
         writer: Handle,
-        (remover, secrets): (Arc<Remover>, Arc<PutSecrets>),
+        (remover, secrets): (Arc<Remover>, Arc<Kept>),
         (pods, reach, api): (Reader, Reach, ApiServer),
         config: &config::Kubernetes,
     ) -> Self {
@@ -133,23 +133,35 @@ impl Keeper {
                     executor,
                     number,
                 } => {
-                    self.drop_secret(&app, number);
+                    self.drop_secret(&app, number).await;
                     // A daemon that goes down forgets it after the next start.
                     let _ = self.writer.forget(&app, &executor, number).await;
                 }
             }
         }
+        self.drop_secrets_of_pods();
+    }
+
+    /// Those that came from Pods of applications that never registered here, or did with another daemon's state.
+    fn drop_secrets_of_pods(&self) {
+        if self.dry_run {
+            return;
+        }
+        let pods = self.pods.snapshot();
+        let has_pod: HashSet<_> = pods.iter().map(|pod| pod.app.as_str()).collect();
+        let is_here = |app: &str| has_pod.contains(app) || self.registry.app(app).is_some();
+        self.secrets.keep_pods_of(is_here);
     }
 
     /// An application's secret goes with the last registration of its runs, before that: what is forgotten of an
     /// application must not depend on the daemon's living on.
-    fn drop_secret(&self, app: &str, number: u64) {
+    async fn drop_secret(&self, app: &str, number: u64) {
         let known = self.registry.app(app);
         let executors = known.map(|app| app.executors()).unwrap_or_default();
         let is_last = executors.iter().all(|one| one.number() == number);
         let pods = self.pods.snapshot();
         if is_last && pods.living().all(|pod| pod.app != app) {
-            self.secrets.forget(app);
+            self.secrets.forget_app(app).await;
         }
     }
 

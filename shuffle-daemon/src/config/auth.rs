@@ -33,6 +33,11 @@ pub(super) struct AuthFlags {
     /// spark.authenticate.secret.file. Read again when it changes.
     #[arg(long, value_name = "DIR", env = "SHUFFLE_DAEMON_AUTH_SECRETS_DIR")]
     auth_secrets_dir: Option<PathBuf>,
+
+    /// Whether secrets that came from Pods or by shufflectl secret put are kept in --state-dir, for its owner alone, so
+    /// that they survive a restart (true or false). With false those of an earlier run are removed. Default: true.
+    #[arg(long, value_name = "BOOL", env = "SHUFFLE_DAEMON_KEEP_SECRETS")]
+    keep_secrets: Option<bool>,
 }
 
 /// None without `spark.authenticate`. `control`, `kubernetes`: whether secrets can come from there.
@@ -72,6 +77,7 @@ pub(super) fn read(
         secret: secret.map(Secret::of_text),
         secret_file,
         secrets_dir,
+        keep: flags.keep_secrets.or(file.keep_secrets).unwrap_or(true),
     }))
 }
 

@@ -36,7 +36,7 @@ pub(super) struct Flags {
     )]
     pub(super) root: Vec<PathBuf>,
 
-    /// Directory for the registrations, so that they survive a restart. Without it they are in
+    /// Directory for the registrations, and secrets (--keep-secrets), so that they survive a restart. Without it they are in
     /// memory only, and a restart makes Spark recompute what it cannot fetch.
     #[arg(long, value_name = "DIR", env = "SHUFFLE_DAEMON_STATE_DIR")]
     pub(super) state_dir: Option<PathBuf>,
@@ -51,7 +51,7 @@ pub(super) struct Flags {
 
     /// A TOML file with these flags by name (listen, metrics_listen, root, state_dir,
     /// properties_file, control, control_listen and the others of the control plane,
-    /// auth, auth_secrets_dir, sandbox,
+    /// auth, auth_secrets_dir, keep_secrets, sandbox,
     /// keep_capabilities, drain_timeout, log, log_format) and tables [spark], [limits] and [kubernetes] (the flags below by name).
     #[arg(long, value_name = "FILE", env = "SHUFFLE_DAEMON_CONFIG")]
     pub(super) config: Option<PathBuf>,

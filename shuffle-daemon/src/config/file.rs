@@ -26,6 +26,7 @@ pub(super) struct File {
     pub(super) control_client_ca: Option<PathBuf>,
     pub(super) auth: Option<super::auth::Policy>,
     pub(super) auth_secrets_dir: Option<PathBuf>,
+    pub(super) keep_secrets: Option<bool>,
     pub(super) sandbox: Option<UseSandbox>,
     pub(super) keep_capabilities: Option<String>,
     pub(super) drain_timeout: Option<String>,

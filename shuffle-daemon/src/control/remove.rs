@@ -85,7 +85,7 @@ impl State {
 
     /// The secret first: the application is found again by its registrations, and it is not.
     async fn forget(&self, app: &str) -> Result<(), Status> {
-        self.drop_secret(app);
+        self.drop_secret(app).await;
         let gone = self.parts.writer.remove_app(app).await;
         gone.map_err(|gone| Status::unavailable(gone.to_string()))
     }

@@ -109,7 +109,7 @@ impl control_server::Control for Service {
         &self,
         request: Request<v1::PutSecretRequest>,
     ) -> Result<Response<v1::PutSecretResponse>, Status> {
-        let put = self.0.put_secret(request.get_ref())?;
+        let put = self.0.put_secret(request.get_ref()).await?;
         Ok(Response::new(put))
     }
 
@@ -117,7 +117,7 @@ impl control_server::Control for Service {
         &self,
         request: Request<v1::ForgetSecretRequest>,
     ) -> Result<Response<v1::ForgetSecretResponse>, Status> {
-        let forgotten = self.0.forget_secret(&request.get_ref().app)?;
+        let forgotten = self.0.forget_secret(&request.get_ref().app).await?;
         Ok(Response::new(forgotten))
     }
 

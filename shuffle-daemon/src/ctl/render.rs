@@ -210,6 +210,9 @@ pub(super) fn secret_put(output: Output, app: &str, put: &v1::PutSecretResponse)
             put.overruled_by
         ));
     }
+    if !put.durable {
+        text.push_str("it is in memory only: the daemon forgets it when it ends\n");
+    }
     text
 }
 
@@ -218,13 +221,19 @@ pub(super) fn secret_forgotten(
     app: &str,
     forgotten: &v1::ForgetSecretResponse,
 ) -> String {
-    match (output, forgotten.left_in.as_str()) {
-        (Output::Json, _) => json(forgotten),
-        (Output::Table, "") => format!("secret of application {app}: forgotten\n"),
-        (Output::Table, source) => {
-            format!("secret of application {app}: forgotten; that of {source} counts now\n")
-        }
+    if output == Output::Json {
+        return json(forgotten);
     }
+    let mut text = format!("secret of application {app}: forgotten\n");
+    if !forgotten.left_in.is_empty() {
+        text.push_str(&format!("that of {} counts now\n", forgotten.left_in));
+    }
+    if !forgotten.durable {
+        text.push_str(
+            "it is still in the state directory, which cannot be written, and may be back when the daemon is started again\n",
+        );
+    }
+    text
 }
 
 pub(super) fn drained(output: Output, drained: v1::DrainResponse) -> String {

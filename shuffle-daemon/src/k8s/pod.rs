@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime};
 use k8s_openapi::api::core::v1;
 
 use super::mounts::{self, Mount};
-use crate::auth::secret::Secret;
+use crate::auth::secret::{Secret, TEXT_BYTES_MAX};
 use crate::registry::PodRef;
 
 /// Label with the application id, on drivers and executors.
@@ -210,7 +210,10 @@ fn variable<'a>(container: &'a v1::Container, name: &str) -> Option<&'a str> {
 }
 
 fn auth_secret(container: &v1::Container) -> Option<Arc<Secret>> {
-    let text = variable(container, "_SPARK_AUTH_SECRET").filter(|text| !text.is_empty())?;
+    let text = variable(container, "_SPARK_AUTH_SECRET")?;
+    if text.is_empty() || text.len() > TEXT_BYTES_MAX {
+        return None;
+    }
     Some(Arc::new(Secret::of_text(text)))
 }
 

@@ -8,7 +8,7 @@ use protocol::auth::engine::{Challenge, Random};
 use super::*;
 use crate::auth::Settings;
 use crate::auth::secret::Secret;
-use crate::auth::secret::put::PutSecrets;
+use crate::auth::secret::kept::Kept;
 use crate::config::Limits;
 
 fn settings() -> Settings {
@@ -19,6 +19,7 @@ fn settings() -> Settings {
         secret: None,
         secret_file: None,
         secrets_dir: None,
+        keep: false,
     }
 }
 
@@ -30,11 +31,9 @@ fn auth(settings: Settings) -> (Auth, tempfile::TempDir) {
         secrets_dir: Some(dir.path().to_owned()),
         ..settings
     };
-    {
-        let limits = Limits::default();
-        let put = Arc::new(PutSecrets::new(&limits));
-        (Auth::new(settings, &limits, put, None).unwrap(), dir)
-    }
+    let limits = Limits::default();
+    let kept = Arc::new(Kept::open(&limits, None).unwrap());
+    (Auth::new(settings, &limits, kept, None).unwrap(), dir)
 }
 
 fn secret(bytes: &str) -> Secret {

@@ -1,13 +1,13 @@
 //! Secrets in the specifications of executors' Pods: what Spark gives its executors in `_SPARK_AUTH_SECRET`.
 //!
 //! An application's secret is kept when its last Pod has left this node, since its files are still read from other
-//! nodes; not across a restart of the daemon. Whoever may make Pods may give one the label of another
+//! nodes; also over a restart of the daemon, if secrets are (`store`). It goes when nothing of the application is left here. Whoever may make Pods may give one the label of another
 //! application, so a secret that is known is replaced only from its own namespace, once no Pod has it any more; and one
 //! that is not known is taken only if all Pods agree.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::store::{Origin, Record, Records, Store};
 use super::{Secret, Source};
 use crate::k8s::pod::{Pod, Role};
 use crate::k8s::pod_table::{Pods, Reader};
@@ -20,21 +20,71 @@ const KEPT_MAX: usize = 4096;
 #[derive(Debug)]
 pub(in crate::auth) struct PodSecrets {
     pods: Reader,
-    kept: Mutex<HashMap<String, Kept>>,
-}
-
-#[derive(Debug)]
-struct Kept {
-    namespace: String,
-    secret: Arc<Secret>,
+    kept: Arc<SecretsOfPods>,
 }
 
 impl PodSecrets {
-    pub(in crate::auth) fn new(pods: Reader) -> Self {
+    pub(in crate::auth) fn new(pods: Reader, kept: Arc<SecretsOfPods>) -> Self {
+        Self { pods, kept }
+    }
+}
+
+/// What Pods had when an application logged in, by its id.
+#[derive(Debug)]
+pub(super) struct SecretsOfPods {
+    table: Mutex<Records>,
+    store: Option<Store>,
+}
+
+impl SecretsOfPods {
+    /// Goes on with what an earlier run has kept.
+    pub(super) fn new(kept: Records, store: Option<Store>) -> Self {
         Self {
-            pods,
-            kept: Mutex::default(),
+            table: Mutex::new(kept),
+            store,
         }
+    }
+
+    pub(super) fn has(&self, app: &str) -> bool {
+        self.lock().contains_key(app)
+    }
+
+    /// False: there was none.
+    pub(super) fn forget(&self, app: &str) -> bool {
+        let was_there = self.lock().remove(app).is_some();
+        if was_there {
+            self.write(app, None);
+        }
+        was_there
+    }
+
+    /// Forgets those of all other applications.
+    pub(super) fn keep_those(&self, is_here: impl Fn(&str) -> bool) {
+        self.retain(&mut self.lock(), is_here);
+    }
+
+    fn retain(&self, table: &mut Records, stays: impl Fn(&str) -> bool) {
+        table.retain(|app, _| {
+            let stays = stays(app);
+            if !stays {
+                tracing::info!(
+                    app,
+                    "forgot the secret of an application that has nothing here"
+                );
+                self.write(app, None);
+            }
+            stays
+        });
+    }
+
+    fn write(&self, app: &str, record: Option<Record>) {
+        if let Some(store) = &self.store {
+            store.set(app, Origin::Pods, record);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Records> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -45,7 +95,7 @@ impl Source for PodSecrets {
 
     fn find(&self, app: &str) -> Option<Arc<Secret>> {
         let pods = self.pods.snapshot();
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.kept.lock();
         let found: Vec<_> = of_app(&pods, app).collect();
         let chosen = choose(kept.get(app), &found);
         if chosen.disagree {
@@ -57,12 +107,14 @@ impl Source for PodSecrets {
                 metrics::secrets_changed().increment(1);
                 tracing::info!(app, "the secret has changed");
             } else if kept.len() >= KEPT_MAX {
-                kept.retain(|app, _| of_app(&pods, app).next().is_some());
+                self.kept
+                    .retain(&mut kept, |app| of_app(&pods, app).next().is_some());
             }
-            let new = Kept {
+            let new = Record {
                 namespace: namespace.to_owned(),
                 secret: Arc::clone(secret),
             };
+            self.kept.write(app, Some(new.clone()));
             kept.insert(app.to_owned(), new);
         }
         kept.get(app).map(|kept| Arc::clone(&kept.secret))
@@ -85,7 +137,7 @@ struct Chosen<'a> {
     disagree: bool,
 }
 
-fn choose<'a>(kept: Option<&Kept>, found: &[Found<'a>]) -> Chosen<'a> {
+fn choose<'a>(kept: Option<&Record>, found: &[Found<'a>]) -> Chosen<'a> {
     let (mine, agreed) = match kept {
         Some(kept) => {
             let same = found.iter().filter(|(_, secret)| **secret == kept.secret);
@@ -135,7 +187,8 @@ mod tests {
     #[test]
     fn a_secret_outlives_its_pods_and_no_other_namespace_replaces_it() {
         let (mut table, reader) = PodTable::new(1);
-        let source = PodSecrets::new(reader);
+        let kept = Arc::new(SecretsOfPods::new(Records::new(), None));
+        let source = PodSecrets::new(reader, kept);
         let secret = |app: &str| source.find(app).map(|secret| secret.text().to_owned());
         assert_eq!(secret("app"), None);
         table.handle(0, Event::Apply(pod("1", "mine", "one")));
@@ -151,9 +204,45 @@ mod tests {
     }
 
     #[test]
+    fn what_was_kept_counts_until_nothing_of_the_application_is_here() {
+        let (mut table, reader) = PodTable::new(1);
+        let record = Record {
+            namespace: "mine".into(),
+            secret: Arc::new(Secret::of_text("one")),
+        };
+        let kept = Arc::new(SecretsOfPods::new(
+            Records::from([("app".into(), record)]),
+            None,
+        ));
+        let source = PodSecrets::new(reader, Arc::clone(&kept));
+        let secret = |app: &str| source.find(app).map(|secret| secret.text().to_owned());
+        assert_eq!(secret("app").as_deref(), Some("one"));
+        table.handle(0, Event::Apply(pod("2", "thief", "two")));
+        assert_eq!(secret("app").as_deref(), Some("one"));
+        kept.keep_those(|app| app == "app");
+        assert_eq!(secret("app").as_deref(), Some("one"));
+        table.handle(0, Event::Delete(pod("2", "thief", "two")));
+        kept.keep_those(|_| false);
+        assert_eq!(secret("app"), None);
+    }
+
+    #[test]
+    fn what_is_longer_than_any_file_is_no_secret() {
+        let (mut table, reader) = PodTable::new(1);
+        let kept = Arc::new(SecretsOfPods::new(Records::new(), None));
+        let source = PodSecrets::new(reader, kept);
+        let longest = "s".repeat(super::super::TEXT_BYTES_MAX);
+        table.handle(0, Event::Apply(pod("1", "mine", &format!("{longest}s"))));
+        assert!(source.find("app").is_none());
+        table.handle(0, Event::Apply(pod("1", "mine", &longest)));
+        assert!(source.find("app").is_some());
+    }
+
+    #[test]
     fn pods_that_disagree_at_first_have_none() {
         let (mut table, reader) = PodTable::new(1);
-        let source = PodSecrets::new(reader);
+        let kept = Arc::new(SecretsOfPods::new(Records::new(), None));
+        let source = PodSecrets::new(reader, kept);
         table.handle(0, Event::Apply(pod("1", "mine", "one")));
         table.handle(0, Event::Apply(pod("2", "thief", "two")));
         assert!(source.find("app").is_none());

@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::store::{Origin, Record, Records, Store};
 use super::{Secret, Source};
 use crate::config::Limits;
 use crate::metrics;
@@ -17,6 +18,7 @@ pub struct PutSecrets {
     table: Mutex<HashMap<String, Arc<Secret>>>,
     secrets_max: usize,
     id_bytes_max: usize,
+    store: Option<Store>,
 }
 
 /// What a secret that is put changes.
@@ -65,13 +67,16 @@ pub enum Refused {
 }
 
 impl PutSecrets {
-    /// Holds none yet.
-    #[must_use]
-    pub fn new(limits: &Limits) -> Self {
+    /// Goes on with what an earlier run has kept, whatever the limit is now.
+    pub(super) fn new(limits: &Limits, kept: Records, store: Option<Store>) -> Self {
+        let kept = kept.into_iter().map(|(app, record)| (app, record.secret));
+        let table: HashMap<_, _> = kept.collect();
+        metrics::secrets_put().set(table.len() as f64);
         Self {
-            table: Mutex::default(),
+            table: Mutex::new(table),
             secrets_max: limits.secrets,
             id_bytes_max: limits.id_bytes,
+            store,
         }
     }
 
@@ -93,12 +98,14 @@ impl PutSecrets {
         let outcome = match table.get_mut(app) {
             Some(before) if **before == *secret => Outcome::Same,
             Some(before) => {
+                self.write(app, Some(&secret));
                 *before = secret;
                 metrics::secrets_changed().increment(1);
                 Outcome::Changed
             }
             None if known >= self.secrets_max => return Err(Refused::Full(self.secrets_max)),
             None => {
+                self.write(app, Some(&secret));
                 table.insert(app.to_owned(), secret);
                 metrics::secrets_put().set(table.len() as f64);
                 Outcome::New
@@ -111,6 +118,9 @@ impl PutSecrets {
     pub fn forget(&self, app: &str) -> bool {
         let mut table = self.lock();
         let was_there = table.remove(app).is_some();
+        if was_there {
+            self.write(app, None);
+        }
         metrics::secrets_put().set(table.len() as f64);
         was_there
     }
@@ -119,6 +129,16 @@ impl PutSecrets {
     #[must_use]
     pub fn has(&self, app: &str) -> bool {
         self.lock().contains_key(app)
+    }
+
+    /// With the table locked, so that the store hears of changes in their order.
+    fn write(&self, app: &str, secret: Option<&Arc<Secret>>) {
+        let Some(store) = &self.store else { return };
+        let record = secret.map(|secret| Record {
+            namespace: String::new(),
+            secret: Arc::clone(secret),
+        });
+        store.set(app, Origin::Put, record);
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Arc<Secret>>> {
@@ -147,7 +167,7 @@ mod tests {
             id_bytes: 8,
             ..Limits::default()
         };
-        let source = Arc::new(PutSecrets::new(&limits));
+        let source = Arc::new(PutSecrets::new(&limits, Records::new(), None));
         assert_eq!(source.put("app-1", b"one\n"), Ok(Outcome::New));
         assert_eq!(
             source.put("app-2", &[7; super::super::BYTES_MAX]),
