@@ -32,6 +32,8 @@ pub struct Settings {
     pub engine: Option<Suite>,
     /// What SASL offers; None: it is not spoken.
     pub sasl: Option<Protection>,
+    /// `spark.network.sasl.maxEncryptedBlockSize`: most bytes, before encryption, of a block that SASL sends.
+    pub sasl_block_bytes: usize,
     /// How long a login may take, from the accepted connection to its end.
     pub time_limit: Duration,
     /// `spark.authenticate.secret`: of every application.

@@ -1,11 +1,16 @@
 //! What follows a login: every cipher in both directions, changed bytes, slow readers.
 
+use std::net::SocketAddr;
+
 use e2e::daemon::Daemon;
 use e2e::files::{ShuffleFiles, pattern};
 use executor_client::{ChunkReport, Connection, Login, Options, Piece, StreamChunkId, Tls};
 use protocol::auth::SaslCipher;
 use protocol::auth::engine::{Cipher, Suite, Version};
 use protocol::message::Message;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
 
 use super::fetch::open;
 use super::tls::{self, Place};
@@ -177,4 +182,85 @@ async fn a_service_may_insist_on_encryption() {
     assert!(client.log_in(APP, SECRET, Login::Sasl(None)).await.is_err());
     let mut client = connect(&daemon, Login::Sasl(Some(SaslCipher::TripleDes))).await;
     tls::is_served(&daemon, &mut client).await;
+}
+
+/// Passes one connection on to the daemon, and gives what the daemon has sent when the client has gone.
+async fn relay(daemon: &Daemon) -> (SocketAddr, JoinHandle<std::io::Result<Vec<u8>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let to = daemon.address();
+    let passed = tokio::spawn(async move {
+        let (client, _) = listener.accept().await?;
+        let (mut from_client, mut to_client) = client.into_split();
+        let (mut from_daemon, mut to_daemon) = TcpStream::connect(to).await?.into_split();
+        let upwards = tokio::spawn(async move {
+            tokio::io::copy(&mut from_client, &mut to_daemon).await?;
+            to_daemon.shutdown().await
+        });
+        let (mut all, mut buffer) = (Vec::new(), vec![0; 64 << 10]);
+        loop {
+            let read = from_daemon.read(&mut buffer).await?;
+            if read == 0 {
+                break;
+            }
+            all.extend_from_slice(&buffer[..read]);
+            // A client that has gone has read what it wanted.
+            if to_client.write_all(&buffer[..read]).await.is_err() {
+                break;
+            }
+        }
+        upwards.abort();
+        Ok(all)
+    });
+    (address, passed)
+}
+
+/// Lengths on the wire of what the daemon sends: frames of the login, then blobs; both have their length in front.
+fn lengths(mut wire: &[u8]) -> Vec<usize> {
+    let mut lengths = Vec::new();
+    while let Some(length) = wire.first_chunk::<8>() {
+        let length = usize::try_from(u64::from_be_bytes(*length)).unwrap();
+        lengths.push(length);
+        wire = wire.get(length..).unwrap_or_default();
+    }
+    lengths
+}
+
+/// As with Spark: what the daemon sends is cut as its own setting says, and what it receives as the client likes.
+#[tokio::test]
+async fn blobs_of_sasl_are_as_large_as_is_configured() {
+    // A blob's length, check, longest padding and trailer.
+    const AROUND: usize = 8 + 10 + 8 + 6;
+    for (size, bytes_max, reached) in [(None, 64 << 10, 8 << 10), (Some("4k"), 4 << 10, 4 << 10)] {
+        let setting =
+            size.map(|size| format!("--conf=spark.network.sasl.maxEncryptedBlockSize={size}"));
+        let args: Vec<&str> = setting.iter().map(String::as_str).collect();
+        let daemon = start(&args).await;
+        let files = ShuffleFiles::create(&daemon.root(), APP, "1").unwrap();
+        let (small, large) = (pattern(1, 10), pattern(2, 100_000));
+        files.write_map_output(0, 1, &[&small, &large]).unwrap();
+        let (address, passed) = relay(&daemon).await;
+        let mut client = Connection::connect(address, Options::default())
+            .await
+            .unwrap();
+        let login = Login::Sasl(Some(SaslCipher::TripleDes));
+        client.log_in(APP, SECRET, login).await.unwrap();
+        files.register(&mut client).await.unwrap();
+        let handle = open(&mut client, &files, &[1], &[vec![0, 1]], false).await;
+        let chunks = client.fetch_all(handle).await.unwrap();
+        assert_eq!(chunks[0].as_ref().unwrap(), &small);
+        assert_eq!(chunks[1].as_ref().unwrap(), &large);
+        drop(client);
+        let wire = passed.await.unwrap().unwrap();
+        let lengths = lengths(&wire);
+        // An offer and a proof, in the clear.
+        let blobs = &lengths[2..];
+        let longest = *blobs.iter().max().unwrap();
+        assert!(
+            longest > reached && longest <= bytes_max + AROUND,
+            "{size:?}: {lengths:?}"
+        );
+        let plain: usize = small.len() + large.len();
+        assert!(blobs.len() >= plain / bytes_max, "{size:?}: {lengths:?}");
+    }
 }

@@ -340,6 +340,24 @@ async fn settings_that_cannot_be_meant_end_the_start() {
             "AES/GCM/NoPadding with --auth require-aes",
         ),
         (
+            vec![
+                "--conf",
+                "spark.authenticate.secret=s",
+                "--conf",
+                "spark.network.sasl.maxEncryptedBlockSize=512",
+            ],
+            "spark.network.sasl.maxEncryptedBlockSize: \"512\" is not allowed; it must be a size from 1k to 2147483647",
+        ),
+        (
+            vec![
+                "--conf",
+                "spark.authenticate.secret=s",
+                "--conf",
+                "spark.network.sasl.maxEncryptedBlockSize=2g",
+            ],
+            "a size from 1k to 2147483647",
+        ),
+        (
             vec!["--auth-secrets-dir", "/does/not/exist"],
             "--auth-secrets-dir /does/not/exist",
         ),

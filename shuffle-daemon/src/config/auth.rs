@@ -73,6 +73,7 @@ pub(super) fn read(
     Ok(Some(Auth {
         engine: engine.then_some(suite(policy, spark)?),
         sasl: sasl.then_some(protection(spark)?),
+        sasl_block_bytes: sasl_block_bytes(spark)?,
         time_limit: time_limit(spark)?,
         secret: secret.map(Secret::of_text),
         secret_file,
@@ -108,6 +109,21 @@ fn protection(spark: &Settings) -> Result<Protection, Error> {
         Protection::Any
     })
 }
+
+/// In Spark an int, which may be so small that a block is mostly padding and check.
+fn sasl_block_bytes(spark: &Settings) -> Result<usize, Error> {
+    let key = "spark.network.sasl.maxEncryptedBlockSize";
+    let bytes = spark.bytes(key, 64 << 10)?;
+    let fitting = usize::try_from(bytes).ok();
+    fitting
+        .filter(|bytes| SASL_BLOCK_BYTES.contains(bytes))
+        .ok_or_else(|| {
+            let given = spark.text(key).unwrap_or_default();
+            wrong(key, given, "a size from 1k to 2147483647")
+        })
+}
+
+const SASL_BLOCK_BYTES: std::ops::RangeInclusive<usize> = 1 << 10..=i32::MAX as usize;
 
 fn suite(policy: Policy, spark: &Settings) -> Result<Suite, Error> {
     let key = "spark.network.crypto.cipher";

@@ -150,7 +150,11 @@ async fn logged_in(
     match outcome {
         Ok(Some(identity)) => {
             inbound.set_frame_bytes_max(worker.frame_bytes_max);
-            match encrypt(inbound, &identity.keys, worker.frame_bytes_max) {
+            let limits = Limits {
+                piece_bytes_max: worker.frame_bytes_max,
+                blob_bytes: auth.settings().sasl_block_bytes,
+            };
+            match encrypt(inbound, &identity.keys, limits) {
                 Ok(()) => Some(identity.app),
                 Err(error) => {
                     tracing::error!(%error, "the keys of a login cannot be used");
@@ -168,15 +172,7 @@ async fn logged_in(
 }
 
 /// Goes on with the keys of a login, TLS inside of them when there is any.
-fn encrypt(
-    inbound: &mut Inbound,
-    keys: &Keys,
-    frame_bytes_max: usize,
-) -> Result<(), inbound::Error> {
-    let limits = Limits {
-        piece_bytes_max: frame_bytes_max,
-        ..Limits::default()
-    };
+fn encrypt(inbound: &mut Inbound, keys: &Keys, limits: Limits) -> Result<(), inbound::Error> {
     let before = inbound.take_secure();
     inbound.set_secure(Secure::after_login(before, keys, limits)?)
 }

@@ -15,6 +15,7 @@ fn settings() -> Settings {
     Settings {
         engine: Some(Suite::default()),
         sasl: Some(Protection::Any),
+        sasl_block_bytes: 64 << 10,
         time_limit: Duration::from_secs(1),
         secret: None,
         secret_file: None,
