@@ -34,7 +34,7 @@ pub(crate) struct Looking {
     look: Look,
     pods: Arc<Pods>,
     entries: Vec<Entry>,
-    /// The Pods were just listed: empty directories go before anybody can come.
+    /// An empty directory is about to go: nothing comes between.
     hurries: bool,
     /// What is being removed, what of it is to do, and whether something of it is left.
     removal: Option<(Removal, VecDeque<Work>, bool)>,
@@ -219,6 +219,7 @@ impl World {
         if let Some((removal, mut work, mut is_left)) = looking.removal.take() {
             if let Some(step) = work.pop_front() {
                 is_left |= self.work(&step);
+                looking.hurries = false;
                 looking.removal = Some((removal, work, is_left));
             } else {
                 let now = Duration::from_millis(self.now - self.daemon.began);
@@ -228,7 +229,8 @@ impl World {
             self.daemon.looking = Some(looking);
             return None;
         }
-        let Some(step) = looking.look.next_step() else {
+        let now = Duration::from_millis(self.now - self.daemon.began);
+        let Some(step) = looking.look.next_step(now) else {
             let next = if self.daemon.policy.take_news() {
                 self.now
             } else {
@@ -257,14 +259,13 @@ impl World {
                     Arc::new(Pods::complete(now))
                 };
                 let entries = std::mem::take(&mut looking.entries);
-                looking.hurries = true;
                 let look = &mut looking.look;
                 self.decide(&now, &entries, |policy, view| look.confirm(policy, view));
             }
             Step::Remove(removal) => {
                 self.tell(|| format!("{removal:?}"));
                 let is_empty = |kind: &Kind| *kind == Kind::Empty;
-                looking.hurries &=
+                looking.hurries =
                     matches!(&removal, Removal::Orphan { kind, .. } if is_empty(kind));
                 if !self.broken.is_some_and(|broken| broken.leaves(&removal)) {
                     let work = steps(&removal);

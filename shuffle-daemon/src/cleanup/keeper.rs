@@ -103,7 +103,7 @@ impl Keeper {
         let mut look = self.decide(&pods, &entries, Look::begin);
         self.plan.publish(look.found().to_vec());
         self.said.retain(|removal| look.found().contains(removal));
-        while let Some(step) = look.next_step() {
+        while let Some(step) = look.next_step(self.began.elapsed()) {
             match step {
                 Step::Ask(ask) => self.ask(&ask).await,
                 Step::Register(registration) => self.discovered(registration).await,

@@ -33,11 +33,17 @@ pub enum Step {
     },
 }
 
+/// How long a list of the node's Pods says who may be about to use an empty directory. A Pod that comes after the list
+/// has its volumes mounted later than that: the scheduler and the kubelet hear of it, and its sandbox is made before.
+const LIST_HOLDS: Duration = Duration::from_millis(100);
+
 /// One look.
 #[derive(Debug, Default)]
 pub struct Look {
     steps: VecDeque<Step>,
     found: Vec<Removal>,
+    /// When the Pods were listed afresh.
+    listed: Duration,
 }
 
 impl Look {
@@ -71,6 +77,7 @@ impl Look {
         Self {
             steps,
             found: decision.removals,
+            listed: view.now,
         }
     }
 
@@ -80,14 +87,22 @@ impl Look {
         &self.found
     }
 
-    /// The next step; None at the end.
-    pub fn next_step(&mut self) -> Option<Step> {
+    /// The next step; None at the end. `now` as in [`View`]. Empty directories whose turn does not come soon enough after
+    /// the list wait for that of the next look: they hold no byte.
+    pub fn next_step(&mut self, now: Duration) -> Option<Step> {
+        let is_late = now.saturating_sub(self.listed) > LIST_HOLDS;
+        let is_empty =
+            |step: &Step| matches!(step, Step::Remove(removal) if removal.is_empty_directory());
+        while is_late && self.steps.front().is_some_and(is_empty) {
+            self.steps.pop_front();
+        }
         self.steps.pop_front()
     }
 
     /// Decides again. `view` holds a fresh list of the node's Pods, which no cache and no lost event can
     /// have spoilt; only what both decisions say is removed.
     pub fn confirm(&mut self, policy: &mut Policy, view: &View<'_>) {
+        self.listed = view.now;
         let decision = policy.decide(view);
         let confirmed: HashSet<_> = decision.removals.into_iter().collect();
         let found = std::mem::take(&mut self.found).into_iter();

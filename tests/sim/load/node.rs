@@ -132,7 +132,7 @@ impl Node {
         let shown = self.shown.clone();
         let mut look = self.decide(&shown, (at, began), Look::begin);
         let mut time = at;
-        while let Some(step) = look.next_step() {
+        while let Some(step) = look.next_step(Duration::from_millis(time - began)) {
             time += ANSWER;
             match step {
                 Step::Ask(ask) => self.ask(&ask, (time, began), story, requests),

@@ -291,6 +291,38 @@ fn empty_directories_stay_while_anybody_may_use_them() {
     ));
 }
 
+/// Seed 24069: one of many empty directories was removed a second after the list, when a Pod that had come meanwhile had it
+/// mounted.
+#[test]
+fn empty_directories_go_soon_after_the_list_or_wait_for_another() {
+    let mut world = World::new();
+    world.apps.clear();
+    world.pods.clear();
+    let empty = |executor: &str| Entry {
+        kind: Kind::Empty,
+        ..in_app(&format!("{APP}/{executor}"), Some(executor), 10)
+    };
+    world.entries = vec![empty("1"), empty("2"), entry("spark-old", 50)];
+    world.at(5);
+    let mut late = Vec::new();
+    for look in 0..2 {
+        let removed = world.step(15, |policy, view| {
+            let mut look = Look::begin(policy, view);
+            assert_eq!(look.next_step(view.now), Some(Step::Confirm));
+            look.confirm(policy, view);
+            let steps = [0, 150].map(|ms| look.next_step(view.now + Duration::from_millis(ms)));
+            steps.map(|step| match step {
+                Some(Step::Remove(Removal::Orphan { relative, .. })) => relative,
+                other => panic!("{other:?}"),
+            })
+        });
+        assert_eq!(removed[1], "spark-old", "{look}");
+        late.push(removed[0].clone());
+        world.entries.remove(0);
+    }
+    assert_eq!(late, [format!("{APP}/1"), format!("{APP}/2")]);
+}
+
 /// A directory that cannot be removed, or a dry run, cost a list past all caches every five seconds.
 #[test]
 fn what_cannot_be_removed_is_tried_less_and_less_often() {
@@ -303,7 +335,7 @@ fn what_cannot_be_removed_is_tried_less_and_less_often() {
         let listed = world.step(5, |policy, view| {
             let mut look = Look::begin(policy, view);
             let mut listed = false;
-            while let Some(step) = look.next_step() {
+            while let Some(step) = look.next_step(view.now) {
                 match step {
                     Step::Confirm => {
                         listed = true;
