@@ -22,9 +22,11 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::{Duration, SystemTime};
 
+use super::scan::Entry;
 use crate::k8s::driver::Driver;
 
 mod absence;
+mod clock;
 mod failures;
 mod orphans;
 mod owned;
@@ -33,6 +35,7 @@ mod state;
 mod view;
 
 use absence::{Absence, Sight};
+use clock::Clock;
 use failures::Failures;
 use orphans::Memory;
 use owned::{Living, Named, Owned, by_path, by_run};
@@ -66,6 +69,7 @@ struct Executor {
 pub struct Policy {
     settings: Settings,
     pace: Pace,
+    clock: Clock,
     runs: HashMap<Run, RunState>,
     memory: Memory,
     executors: HashMap<Registered, Executor>,
@@ -81,6 +85,7 @@ impl Policy {
         Self {
             settings,
             pace: Pace::of(node),
+            clock: Clock::default(),
             runs: HashMap::new(),
             memory: Memory::default(),
             executors: HashMap::new(),
@@ -104,8 +109,19 @@ impl Policy {
         answer: Option<(Driver, String)>,
     ) {
         self.pace.works(now);
+        self.note_clock(now, clock);
         if let Some(state) = self.runs.get_mut(ask.run()) {
-            self.has_news |= state.answer(ask, (now, clock), answer, &self.pace);
+            let times = (now, clock, &self.clock);
+            self.has_news |= state.answer(ask, times, answer, &self.pace);
+        }
+    }
+
+    /// What was seen to live by a clock that was set back since proves nothing about what was made since.
+    fn note_clock(&mut self, now: Duration, clock: SystemTime) {
+        if let Some(since) = self.clock.note(now, clock) {
+            for state in self.runs.values_mut() {
+                state.set_back(since);
+            }
         }
     }
 
@@ -139,6 +155,7 @@ impl Policy {
     pub fn decide(&mut self, view: &View<'_>) -> Decision {
         let mut decision = Decision::default();
         self.pace.look(view.now);
+        self.note_clock(view.now, view.clock);
         let named = Named::of(view);
         let runs = Living::of(view);
         let owned = self.owned(view, &runs, &named);
@@ -183,7 +200,8 @@ impl Policy {
         living: &Living<'a>,
         named: &Named,
     ) -> BTreeMap<Run, Owned<'a>> {
-        let mut owned = by_run(view, living, |app, born| {
+        let first_seen = |entry: &Entry| self.memory.first_seen(entry, view.now);
+        let mut owned = by_run(view, living, first_seen, |app, born| {
             let mut claims = self.claims(app, born).into_iter();
             let first = claims.next()?;
             claims.next().is_none().then_some(first)
@@ -198,18 +216,20 @@ impl Policy {
         }
         self.runs.retain(|run, _| owned.contains_key(run));
         for (run, owned) in &owned {
-            self.runs.entry(run.clone()).or_default().see(owned, view);
+            let state = self.runs.entry(run.clone()).or_default();
+            state.see(owned, view, &self.clock);
         }
         for (app, entries) in by_path {
             let idle = view.apps.iter().find(|known| known.id == app);
             let idle = idle.map(|known| known.idle);
             for entry in entries {
+                let seen = self.memory.first_seen(entry, view.now);
                 let mut claims = self.claims(app, entry.born);
                 if claims.is_empty() {
                     claims.insert(Run::by_id(app));
                 }
                 for run in claims {
-                    owned.entry(run).or_default().give(entry, idle);
+                    owned.entry(run).or_default().give(entry, seen, idle);
                 }
             }
         }

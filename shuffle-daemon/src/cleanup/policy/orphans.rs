@@ -51,6 +51,12 @@ impl Memory {
             .retain(|_, (_, last)| view.now.saturating_sub(*last) < REMEMBERED);
     }
 
+    /// When a directory was first seen; `now` if it was not.
+    pub(super) fn first_seen(&self, entry: &Entry, now: Duration) -> Duration {
+        let key = (entry.root, entry.relative.clone());
+        self.entries.get(&key).map_or(now, |seen| seen.first)
+    }
+
     fn was_before(&self, pod: &Pod, first: Duration) -> bool {
         self.pods.get(&pod.uid).is_some_and(|(pod, _)| *pod < first)
     }

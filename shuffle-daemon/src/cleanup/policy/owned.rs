@@ -15,8 +15,31 @@ pub(super) struct Owned<'a> {
     pub(super) pods: Vec<&'a Pod>,
     /// Directories that only their path gives to the application.
     pub(super) entries: Vec<&'a Entry>,
-    /// When the newest directory was made of executors that name no driver.
-    newest: Option<SystemTime>,
+    /// Directories that no driver's Pod is named for.
+    made: Option<Made>,
+}
+
+/// When some directories were made, by the node's clock, and when the last of them was first seen, in time since some start.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Made {
+    pub(super) oldest: SystemTime,
+    pub(super) newest: SystemTime,
+    pub(super) seen: Duration,
+}
+
+impl Made {
+    fn and(self, other: Self) -> Self {
+        Self {
+            oldest: self.oldest.min(other.oldest),
+            newest: self.newest.max(other.newest),
+            seen: self.seen.max(other.seen),
+        }
+    }
+}
+
+/// All of them together.
+fn all(made: impl Iterator<Item = Made>) -> Option<Made> {
+    made.reduce(Made::and)
 }
 
 /// Living executors of this node, to tell whose a registration is.
@@ -79,14 +102,15 @@ fn run_of(pod: &Pod) -> Run {
 pub(super) fn by_run<'a>(
     view: &View<'a>,
     living: &Living<'a>,
+    first_seen: impl Fn(&Entry) -> Duration,
     claims: impl Fn(&str, SystemTime) -> Option<Run>,
 ) -> BTreeMap<Run, Owned<'a>> {
     let mut owned: BTreeMap<Run, Owned<'a>> = BTreeMap::new();
-    let born = born(view);
+    let known = all_made(view, first_seen);
     for app in view.apps {
         for executor in &app.executors {
-            let newest = newest(executor, &born);
-            let claimed = || claims(&app.id, newest.filter(|_| executor.pod.is_none())?);
+            let made = made(executor, &known);
+            let claimed = || claims(&app.id, made.filter(|_| executor.pod.is_none())?.newest);
             let run = living
                 .run(view, &app.id, executor)
                 .or_else(claimed)
@@ -94,7 +118,7 @@ pub(super) fn by_run<'a>(
             let of_run = owned.entry(run).or_default();
             of_run.executors.push(executor);
             of_run.idle = Some(app.idle);
-            of_run.newest = of_run.newest.max(newest);
+            of_run.made = all(of_run.made.into_iter().chain(made));
         }
     }
     for pod in view.pods.iter() {
@@ -120,21 +144,32 @@ impl ExecutorView {
     }
 }
 
-fn born<'a>(view: &View<'a>) -> HashMap<(u16, &'a str), SystemTime> {
-    let entries = view.entries.iter();
-    entries
-        .map(|entry| ((entry.root, entry.relative.as_str()), entry.born))
-        .collect()
+fn all_made<'a>(
+    view: &View<'a>,
+    first_seen: impl Fn(&Entry) -> Duration,
+) -> HashMap<(u16, &'a str), Made> {
+    let made = |entry: &'a Entry| {
+        let key = (entry.root, entry.relative.as_str());
+        (key, made_of(entry, first_seen(entry)))
+    };
+    view.entries.iter().map(made).collect()
 }
 
-/// When the newest directory of an executor was made that names no driver.
-fn newest(executor: &ExecutorView, born: &HashMap<(u16, &str), SystemTime>) -> Option<SystemTime> {
+fn made_of(entry: &Entry, seen: Duration) -> Made {
+    Made {
+        oldest: entry.born,
+        newest: entry.born,
+        seen,
+    }
+}
+
+/// When the directories of an executor were made that names no driver.
+fn made(executor: &ExecutorView, known: &HashMap<(u16, &str), Made>) -> Option<Made> {
     if executor.driver.is_some() {
         return None;
     }
     let dirs = executor.dirs.iter();
-    dirs.filter_map(|(root, dir)| born.get(&(*root, dir.as_str())).copied())
-        .max()
+    all(dirs.filter_map(|(root, dir)| known.get(&(*root, dir.as_str())).copied()))
 }
 
 /// Directories that only their path gives to an application.
@@ -154,8 +189,9 @@ pub(super) fn by_path<'a>(view: &View<'a>, named: &Named) -> BTreeMap<&'a str, V
 impl<'a> Owned<'a> {
     /// Takes a directory that only its path gives to the application, which was idle for so long if any
     /// executor of it is registered.
-    pub(super) fn give(&mut self, entry: &'a Entry, idle: Option<Duration>) {
+    pub(super) fn give(&mut self, entry: &'a Entry, seen: Duration, idle: Option<Duration>) {
         self.entries.push(entry);
+        self.made = all(self.made.into_iter().chain([made_of(entry, seen)]));
         self.idle = self.idle.or(idle);
     }
 
@@ -164,17 +200,16 @@ impl<'a> Owned<'a> {
     }
 
     /// When a Pod of it has begun or ended last, as far as the Pods say: also an old table is right about that.
-    pub(super) fn last_event(&self) -> Option<SystemTime> {
+    /// Times that prove nothing are left out.
+    pub(super) fn last_event(&self, proves: impl Fn(&SystemTime) -> bool) -> Option<SystemTime> {
         let pods = self.pods.iter();
-        pods.flat_map(|pod| [pod.started, pod.ended])
-            .flatten()
-            .max()
+        let events = pods.flat_map(|pod| [pod.started, pod.ended]).flatten();
+        events.filter(proves).max()
     }
 
-    /// When the newest directory was made that no Pod gives to it.
-    pub(super) fn newest(&self) -> Option<SystemTime> {
-        let entries = self.entries.iter().map(|entry| entry.born);
-        entries.max().max(self.newest)
+    /// The directories that no Pod gives to it.
+    pub(super) fn made(&self) -> Option<Made> {
+        self.made
     }
 
     /// Whether nothing on the disk or in the registry is this run's.

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use super::absence::{Absence, Sight};
-use super::owned::Owned;
+use super::clock::{Clock, is_in_future};
+use super::owned::{Made, Owned};
 use super::pace::{self, Pace};
 use super::view::{Ask, Reason, Run, View};
 use crate::k8s::driver::Driver;
@@ -46,11 +47,11 @@ pub(super) struct RunState {
     is_doubtful: bool,
     /// When it certainly lived last, by the node's clock: what was made before may be its.
     seen: Option<SystemTime>,
-    /// When the newest was made of its directories that no Pod gives to it.
-    newest: Option<SystemTime>,
-    /// What its driver ended after, by the time when it was made. Stays when the clock is set back: both
+    /// Its directories that no Pod gives to it.
+    made: Option<Made>,
+    /// What its driver ended after: what was made and had been seen by then. Stays when the clock is set back: both
     /// times are of before.
-    ended_after: Option<SystemTime>,
+    ended_after: Option<(SystemTime, Duration)>,
 }
 
 /// What an operator chose, and how often this node asks.
@@ -85,20 +86,34 @@ fn lived(clock: SystemTime, exact: bool) -> Option<SystemTime> {
     }
 }
 
+/// Whether all of these were certainly made before that. A time of before the clock was set back says so only of what is
+/// certainly of before, too.
+fn was_before(made: &Made, ended: SystemTime, clock: SystemTime, times: &Clock) -> bool {
+    let in_order = !times.is_doubtful(ended, clock) || is_in_future(made.oldest, clock);
+    made.newest <= ended && in_order
+}
+
 impl RunState {
     /// Whether something that was made then may be of this run.
     pub(super) fn may_own(&self, born: SystemTime) -> bool {
         self.seen.is_some_and(|seen| born <= seen)
     }
 
-    /// Whether it was seen to live after that, or is known to have ended after it.
-    fn may_have_made(&self, born: SystemTime) -> bool {
-        self.may_own(born) || self.ended_after.is_some_and(|last| born <= last)
+    /// Whether it was seen to live after these were made, or is known to have ended after that.
+    fn may_have_made(&self, made: &Made) -> bool {
+        let covers = |(last, seen)| made.newest <= last && made.seen <= seen;
+        self.may_own(made.newest) || self.ended_after.is_some_and(covers)
     }
 
     /// Whether something of it may be of a run with the same id, which began later.
     fn may_be_of_another(&self, run: &Run) -> bool {
-        run.driver.is_none() && !self.newest.is_none_or(|born| self.may_have_made(born))
+        let made = self.made.as_ref();
+        run.driver.is_none() && !made.is_none_or(|made| self.may_have_made(made))
+    }
+
+    /// Notes that the clock was set back, to this or later.
+    pub(super) fn set_back(&mut self, since: SystemTime) {
+        self.seen = self.seen.map(|seen| seen.min(since));
     }
 
     /// Asks for the driver of that one, and not the cache that may still call the first one living.
@@ -118,10 +133,11 @@ impl RunState {
     }
 
     /// Notes whether it lives here now. Where the clock was set back, nothing is known of what is newer.
-    pub(super) fn see(&mut self, owned: &Owned<'_>, view: &View<'_>) {
+    pub(super) fn see(&mut self, owned: &Owned<'_>, view: &View<'_>, clock: &Clock) {
         let exact = view.pods.is_exact();
         let lives = owned.lives_here().then(|| lived(view.clock, exact));
-        let seen = self.seen.max(lives.flatten()).max(owned.last_event());
+        let last = owned.last_event(|time| !clock.is_doubtful(*time, view.clock));
+        let seen = self.seen.max(lives.flatten()).max(last);
         self.seen = seen.map(|seen| seen.min(view.clock));
     }
 
@@ -129,7 +145,7 @@ impl RunState {
     pub(super) fn answer(
         &mut self,
         ask: &Ask,
-        (now, clock): (Duration, SystemTime),
+        (now, clock, times): (Duration, SystemTime, &Clock),
         answer: Option<(Driver, String)>,
         pace: &Pace,
     ) -> bool {
@@ -157,14 +173,20 @@ impl RunState {
                 self.ask_at = Some(now);
             }
             // What was made after its end is not its.
-            Driver::Ended(ended) if self.newest.is_some_and(|newest| newest > ended) => {
+            Driver::Ended(ended)
+                if self
+                    .made
+                    .is_some_and(|made| !was_before(&made, ended, clock, times)) =>
+            {
                 self.ask_at = Some(pace.look_again(app, now, self.vain));
                 self.vain += 1;
                 self.driver = Known::NoPod;
             }
             Driver::Ended(_) => {
-                self.seen = self.seen.max(self.newest);
-                self.ended_after = self.newest;
+                let newest = self.made.map(|made| made.newest);
+                let proves = |newest: &SystemTime| !times.is_doubtful(*newest, clock);
+                self.seen = self.seen.max(newest.filter(proves));
+                self.ended_after = self.made.map(|made| (made.newest, made.seen));
                 self.driver = Known::Over;
             }
             Driver::Over if self.may_be_of_another(ask.run()) => self.find_another(now),
@@ -192,7 +214,7 @@ impl RunState {
         if !owned.is_empty() {
             self.quiet.note(false, view.now, sight);
         }
-        self.newest = owned.newest();
+        self.made = owned.made();
         (self.ask_at, self.was_put_off) = (Some(Duration::ZERO), true);
         // No answer holds longer than that.
         (self.driver, self.owner, self.vain) = (Known::Nothing, None, 0);
@@ -225,7 +247,7 @@ impl RunState {
         if run.is_outside() {
             self.owner = None;
         }
-        self.newest = owned.newest();
+        self.made = owned.made();
         if self.is_here || owned.is_empty() {
             return None;
         }

@@ -1,5 +1,6 @@
 //! Each rule alone. What they come to together is simulated in `tests/sim`.
 
+mod clocks;
 mod faults;
 mod ids;
 
@@ -20,6 +21,8 @@ const OTHER: &str = "blockmgr-1fb05b2d-41f7-4a27-9bcd-1de0c1a6a3f4";
 struct World {
     policy: Policy,
     now: u64,
+    /// Of the clock.
+    ahead: u64,
     pods: Vec<Pod>,
     apps: Vec<AppView>,
     entries: Vec<Entry>,
@@ -36,6 +39,7 @@ impl World {
         Self {
             policy: Policy::new(settings, "node"),
             now: 1000,
+            ahead: 0,
             pods: vec![pod("exec", Some("driver"))],
             apps: vec![app("exec", Some("driver"))],
             entries: vec![entry(DIR, 100)],
@@ -64,10 +68,9 @@ impl World {
         step: impl FnOnce(&mut Policy, &View<'_>) -> T,
     ) -> T {
         self.now += seconds;
-        let now = Duration::from_secs(self.now);
         let view = View {
-            now,
-            clock: UNIX_EPOCH + now,
+            now: Duration::from_secs(self.now),
+            clock: self.clock(),
             pods,
             apps: &self.apps,
             entries: &self.entries,
@@ -86,10 +89,14 @@ impl World {
         self.policy.executors.insert(key, tidied);
     }
 
+    fn clock(&self) -> SystemTime {
+        UNIX_EPOCH + Duration::from_secs(self.now + self.ahead)
+    }
+
     fn answer(&mut self, ask: &Ask, driver: Option<Driver>) {
-        let now = Duration::from_secs(self.now);
+        let now = (Duration::from_secs(self.now), self.clock());
         let answer = driver.map(|driver| (driver, "spark".to_owned()));
-        self.policy.answer(ask, (now, UNIX_EPOCH + now), answer);
+        self.policy.answer(ask, now, answer);
     }
 
     /// Everything that would be removed in the next time, with this answer to each question.
