@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use shuffle_daemon::cleanup::scan::Kind;
 use shuffle_daemon::k8s::admission;
@@ -100,12 +101,13 @@ impl World {
         };
         for known in unverified {
             let came = known.came.map(clock::system);
+            let made = self.oldest(&known.dirs);
             let number = known.number;
             let (app, executor) = (
                 known.registration.app.clone(),
                 known.registration.executor.clone(),
             );
-            match verify::judge(&pods, known.registration, peer(), came) {
+            match verify::judge(&pods, known.registration, peer(), (came, made)) {
                 Verdict::Confirmed(registration) => {
                     self.tell(|| format!("verified {registration:?}"));
                     let came = self.shown();
@@ -119,6 +121,16 @@ impl World {
                 Verdict::NoPod => self.daemon.registry.give_up(number),
             }
         }
+    }
+
+    /// When the oldest of these directories was made.
+    fn oldest(&self, dirs: &[(u16, String)]) -> Option<SystemTime> {
+        let is_one = |dir: &&crate::disk::Dir| {
+            let mut dirs = dirs.iter();
+            dirs.any(|(root, relative)| *root == dir.root && *relative == dir.relative)
+        };
+        let found = self.disk.dirs.iter().filter(is_one);
+        found.map(|dir| clock::system(dir.born)).min()
     }
 
     /// What was admitted becomes durable and visible, and is answered.

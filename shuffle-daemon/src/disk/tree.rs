@@ -67,6 +67,17 @@ pub fn directories(roots: &Roots, root: u16, relative: &str) -> Result<Vec<Child
     Ok(children)
 }
 
+/// When a directory was made, as [`Child::born`].
+///
+/// # Errors
+/// The kernel's.
+pub fn born_at(roots: &Roots, root: u16, relative: &str) -> Result<SystemTime, Errno> {
+    let dir = roots.read_dir(root, relative)?;
+    let wanted = StatxFlags::BASIC_STATS | StatxFlags::BTIME;
+    let stat = rustix::fs::statx(&dir, c"", AtFlags::EMPTY_PATH, wanted)?;
+    Ok(born(&stat))
+}
+
 /// Whether there is nothing at all in a directory.
 ///
 /// # Errors
@@ -293,6 +304,8 @@ mod tests {
         std::fs::write(dir.path().join("b/0c/keep"), "").unwrap();
         std::fs::write(dir.path().join("b/0c/drop"), "").unwrap();
         let roots = Roots::open(&[dir.path().to_owned()]).unwrap();
+        let born = directories(&roots, 0, "").unwrap()[0].born;
+        assert_eq!(born_at(&roots, 0, "b"), Ok(born));
         remove(&roots, 0, "b", false, &|name| name == "drop", &mut pace).unwrap();
         assert!(dir.path().join("b/0c/keep").exists() && !dir.path().join("b/0c/drop").exists());
         assert_eq!(any(&roots, 0, "b", &|name| name == "keep"), Ok(true));

@@ -17,8 +17,9 @@ use super::events::Events;
 use super::pod::Pod;
 use super::pod_table::{Pods, Reader};
 use super::watch::Reach;
+use crate::disk::tree;
 use crate::metrics;
-use crate::registry::{Handle, Registration, Registry};
+use crate::registry::{Executor, Handle, Registration, Registry};
 
 /// Between two looks.
 const EVERY: Duration = Duration::from_secs(5);
@@ -86,9 +87,21 @@ impl Verifier {
         let pods = Pods::complete(pods);
         for (peer, executor) in unverified {
             let registration = executor.registration(self.registry.roots());
-            let verdict = judge(&pods, registration, peer, executor.came());
+            let times = (executor.came(), self.made(&executor).await);
+            let verdict = judge(&pods, registration, peer, times);
             self.act(verdict, executor.number()).await;
         }
+    }
+
+    async fn made(&self, executor: &Arc<Executor>) -> Option<SystemTime> {
+        let roots = Arc::clone(self.registry.roots());
+        let executor = Arc::clone(executor);
+        let made = tokio::task::spawn_blocking(move || {
+            let dirs = executor.dirs().iter();
+            let born = dirs.map(|dir| tree::born_at(&roots, dir.root(), dir.relative()));
+            born.filter_map(Result::ok).min()
+        });
+        made.await.ok().flatten()
     }
 
     /// A newer registration of the executor is left alone.
@@ -141,18 +154,21 @@ pub enum Verdict {
 }
 
 /// Ended Pods have their say, too, as an executor may have come and gone meanwhile: if they had not ended
-/// when the registration `came` (None: in an earlier life of the daemon).
+/// when the registration `came` (None: in an earlier life of the daemon). No Pod has that began after the oldest of the
+/// directories was `made`: it is of another run with the same ids.
 #[must_use]
 pub fn judge(
     pods: &Pods,
     mut registration: Registration,
     peer: IpAddr,
-    came: Option<SystemTime>,
+    (came, made): (Option<SystemTime>, Option<SystemTime>),
 ) -> Verdict {
     // The names that the executor gave are translated anew.
     registration.host_dirs.clear();
-    let was_there =
-        |pod: &&Arc<Pod>| pod.living || came.is_some_and(|came| pod.may_have_made(came));
+    let was_there = |pod: &&Arc<Pod>| {
+        (pod.living || came.is_some_and(|came| pod.may_have_made(came)))
+            && made.is_none_or(|made| pod.was_there(made))
+    };
     let found = admission::candidates(pods.iter().filter(was_there), &registration);
     let living: Vec<_> = found.iter().filter(|pod| pod.living).cloned().collect();
     let found = if living.is_empty() { found } else { living };
@@ -184,7 +200,29 @@ mod tests {
     fn verdict(pods: &[Arc<Pod>], dir: &str, peer: &str) -> Verdict {
         let pods = Pods::complete(pods.iter().map(|pod| Pod::clone(pod)));
         let came = Some(UNIX_EPOCH + Duration::from_secs(100));
-        judge(&pods, registration(&[dir]), peer.parse().unwrap(), came)
+        let times = (came, None);
+        judge(&pods, registration(&[dir]), peer.parse().unwrap(), times)
+    }
+
+    /// Seed 29337: an executor whose Pod was gone before it could be verified was taken, after a restart of the daemon, for
+    /// that of a later run with the same ids, and its files stayed as long as that run.
+    #[test]
+    fn a_pod_that_began_after_the_directories_were_made_confirms_nothing() {
+        let at = |seconds: u64| Some(UNIX_EPOCH + Duration::from_secs(seconds));
+        let later = Pod {
+            started: at(100),
+            ..Pod::clone(&pod("a", "7", HERE))
+        };
+        let pods = Pods::complete([later]);
+        for (made, confirmed) in [(50, false), (95, true), (101, true)] {
+            let registration = registration(&["/data/spark/blockmgr-x"]);
+            let found = judge(&pods, registration, HERE.parse().unwrap(), (None, at(made)));
+            let is = (
+                matches!(found, Verdict::Confirmed(_)),
+                matches!(found, Verdict::NoPod),
+            );
+            assert_eq!(is, (confirmed, !confirmed), "{found:?}");
+        }
     }
 
     #[test]
