@@ -11,7 +11,7 @@
 //!   and the last that had not started; where an executor of a later run took the place of its registration,
 //!   that, too;
 //! - where only the path, or a registration that no Pod has confirmed, says whose it is: the last run with
-//!   that application id;
+//!   that application id, and the last of these directories that its driver did not outlive;
 //! - what keeps the daemon from knowing: it was down, the API server was away, the watch told of other Pods
 //!   than there were, or not that one had started, a cache said that the driver lives, an answer was slow, a disk refused.
 //!
@@ -265,13 +265,17 @@ impl World {
         };
         let made = self.disk.dirs.iter().filter(same).map(|dir| dir.made);
         let newest = made.max().unwrap_or(dir.made);
+        let gone = self
+            .judge
+            .newest_gone
+            .get(&(app.clone(), dir.scoped.is_some()));
         let mut last = 0;
         for (run, of) in self.runs.iter().enumerate() {
             if of.app == *app && of.begun {
                 last = last.max(self.run_over(run)?);
                 // Without its registration only the driver's Pod can say that it is over, and only
                 // of what was made before, by a time in whole seconds.
-                let told = |driver: usize| {
+                let told = |driver: usize, newest: u64| {
                     let pod = &self.cluster.pods[driver];
                     let ended = pod.process_ended.map(|at| at / SECOND * SECOND);
                     pod.labelled
@@ -279,8 +283,13 @@ impl World {
                         && matches!(pod.at(self.now), Some(Phase::Ended(_)))
                         && ended >= Some(newest)
                 };
-                if !of.driver.is_some_and(told) {
+                if !of.driver.is_some_and(|driver| told(driver, newest)) {
                     last = last.max(self.heard_of_by_node(run) + TTL + EVERY);
+                } else if let Some((made, at)) = gone
+                    && !of.driver.is_some_and(|driver| told(driver, *made))
+                {
+                    // Until then one that was younger than the end kept them all: they go one after the other.
+                    last = last.max(*at);
                 }
             }
         }

@@ -41,6 +41,9 @@ pub(crate) struct Judge {
     pub(crate) unnoticed: Option<u64>,
     /// Since when the watch tells of other Pods than there are, although nothing keeps it from the truth.
     pub(crate) misled: Option<u64>,
+    /// The newest map outputs of each application id that were removed: when they were made, and when they went. By
+    /// whether their path says whose they are.
+    pub(crate) newest_gone: HashMap<(String, bool), (u64, u64)>,
     /// When a removal may fail again.
     pub(crate) stubborn_from: u64,
     pub(crate) questions: u64,
@@ -92,11 +95,22 @@ impl World {
         self.judge.trees += 1;
         for index in self.disk.below(root, relative) {
             let dir = self.disk.dirs[index].clone();
+            self.note_gone(&dir);
             if self.has_living_owner(&dir) {
                 let run = &self.runs[dir.run];
                 self.accuse(format!(
                     "{dir:?} was removed, and has a living owner: {run:?}"
                 ));
+            }
+        }
+    }
+
+    fn note_gone(&mut self, dir: &Dir) {
+        if dir.kind == Kind::BlockManager {
+            let key = (self.runs[dir.run].app.clone(), dir.scoped.is_some());
+            let gone = self.judge.newest_gone.entry(key).or_default();
+            if dir.made >= gone.0 {
+                *gone = (dir.made, self.now);
             }
         }
     }
