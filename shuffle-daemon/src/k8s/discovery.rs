@@ -49,7 +49,13 @@ pub fn discover(
             let pod = maker(app, executor, &entries, pods);
             match pod {
                 // What is older or newer is of another run with the same ids.
-                Some(pod) => entries.retain(|entry| was_running(pod, entry.born)),
+                Some(pod) => {
+                    entries.retain(|entry| was_running(pod, entry.born));
+                    // One process makes one of each: another is of before the clock was set back, and nothing tells which.
+                    if !pod.restarts && has_several_in_one(&entries) {
+                        return None;
+                    }
+                }
                 None if pods.iter().any(|pod| is_called(pod, app, executor)) => return None,
                 None => {}
             }
@@ -76,6 +82,16 @@ fn was_running(pod: &Pod, born: SystemTime) -> bool {
 
 fn is_called(pod: &Pod, app: &str, executor: &str) -> bool {
     pod.role == Role::Executor && pod.app == app && pod.executor.as_deref() == Some(executor)
+}
+
+/// Whether a parent has several of these directories.
+fn has_several_in_one(entries: &[&Entry]) -> bool {
+    let parent = |entry: &&Entry| {
+        let (above, _) = entry.relative.rsplit_once('/').unwrap_or_default();
+        (entry.root, above.to_owned())
+    };
+    let parents: HashSet<_> = entries.iter().map(parent).collect();
+    parents.len() < entries.len()
 }
 
 /// The newest directory of each parent, which is one of each disk.
@@ -241,6 +257,27 @@ mod tests {
         assert_eq!(discover(&entries).len(), 1);
         entries[0].born = UNIX_EPOCH + Duration::from_secs(1100);
         assert_eq!(discover(&entries), []);
+    }
+
+    /// Seed 91073: the clock had been set back, the state was lost, and the clock had passed the time when a directory of
+    /// an earlier run was made. It seemed to be the newest, and that of the executor went as an orphan.
+    #[test]
+    fn of_two_directories_that_a_pod_can_have_made_none_is_taken() {
+        let entries = [
+            entry(0, "spark-a/2/blockmgr-x", 5),
+            entry(0, "spark-a/2/blockmgr-y", 9),
+        ];
+        let living = HashSet::from(["spark-a".to_owned()]);
+        let roots = ["/d0".to_owned()];
+        for (restarts, expected) in [(true, 1), (false, 0)] {
+            let pods = Pods::complete([Pod {
+                restarts,
+                local_dirs: vec!["/x".into()],
+                ..pod()
+            }]);
+            let found = discover((&entries, now()), &roots, &pods, &living, |_, _| false);
+            assert_eq!(found.len(), expected);
+        }
     }
 
     #[test]
