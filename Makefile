@@ -5,7 +5,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-builtin-rules --no-print-directory
-.PHONY: help build image image-arm64 image-check kube demo test test-sim test-matrix test-cluster vectors syscalls bench bench-micro check fmt clippy doc deny tidy advisories fuzz clean
+.PHONY: help build image image-arm64 image-check kube demo test test-sim test-matrix test-cluster test-attack vectors syscalls bench bench-micro check fmt clippy doc deny tidy advisories fuzz clean
 
 # Python environments with Spark (460 MB each) and cargo tools: outside the tree, so that a fresh clone finds them.
 override SHUFFLE_CACHE := $(abspath $(or $(SHUFFLE_CACHE),$(HOME)/.cache/shuffle-daemon))
@@ -101,6 +101,9 @@ test-cluster: image ## Run Spark on a real Kubernetes node with the chart (root,
 	@.ci/need java python
 	SHUFFLE_IMAGE=$(TARGET)/shuffle-daemon.tar cargo test --workspace --features e2e/cluster --test cluster --no-fail-fast -- \
 		--test-threads=1 --show-output $(TEST_ARGS)
+
+test-attack: build ## A million failed logins over sockets, while an innocent application is served (minutes)
+	ATTACK_LOGINS=1000000 $(TEST) --test e2e -- --nocapture a_flood_of_failed_logins_harms_nobody
 
 vectors: build ## Check the golden vectors alone; SHUFFLE_VECTORS=DIR takes others
 	$(TEST) --test wire -- vectors::
