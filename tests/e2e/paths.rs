@@ -83,6 +83,7 @@ fn requests(text: &str, files: &ShuffleFiles) -> Vec<(String, Vec<u8>)> {
         metadata: &[],
     };
     add("block_id", block.into());
+    add("algorithm", diagnose(app, executor, text));
     for (field, app, exec) in [("app_id", text, executor), ("exec_ids", app, text)] {
         let exec_ids = [exec];
         let dirs = GetLocalDirsForExecutors {
@@ -162,18 +163,7 @@ fn of_one(
         chunk_ids: chunk_ids.as_slice().into(),
     };
     add(field, chunks.into());
-    for algorithm in ["ADLER32", exec] {
-        let diagnose = DiagnoseCorruption {
-            app_id: app.into(),
-            exec_id: exec.into(),
-            shuffle_id: 0,
-            map_id: 1,
-            reduce_id: 0,
-            checksum: 0,
-            algorithm: algorithm.into(),
-        };
-        add(field, diagnose.into());
-    }
+    add(field, diagnose(app, exec, "ADLER32"));
     let push = PushBlockStream {
         app_id: app.into(),
         app_attempt_id: 0,
@@ -198,6 +188,19 @@ fn of_one(
         shuffle_merge_id: 0,
     };
     add(field, remove.into());
+}
+
+fn diagnose<'a>(app: &'a str, exec: &'a str, algorithm: &'a str) -> BlockTransferMessage<'a> {
+    DiagnoseCorruption {
+        app_id: app.into(),
+        exec_id: exec.into(),
+        shuffle_id: 0,
+        map_id: 1,
+        reduce_id: 0,
+        checksum: 0,
+        algorithm: algorithm.into(),
+    }
+    .into()
 }
 
 /// Whether bytes hold a part of the file outside.
