@@ -64,13 +64,14 @@ async fn probes_metrics_and_the_log() {
         .register(&mut daemon.connect().await.unwrap())
         .await
         .unwrap();
-    assert!(
-        daemon
-            .log()
-            .unwrap()
-            .lines()
-            .any(|l| l.contains("registered executor") && l.contains("app-9"))
-    );
+    // Said after the answer.
+    e2e::wait::until("it is said", async || {
+        let log = daemon.log().unwrap();
+        log.lines()
+            .any(|line| line.contains("registered executor") && line.contains("app-9"))
+    })
+    .await
+    .unwrap();
     let (_, page) = daemon.get("/metrics").await.unwrap();
     for name in METRICS {
         assert!(

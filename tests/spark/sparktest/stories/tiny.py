@@ -1,53 +1,68 @@
 """Very many very small blocks: where a service that pays per block is slow."""
 
-import itertools
 from typing import Any
 
 from pyspark.serializers import CPickleSerializer
+from pyspark.sql import functions as sql
 
-from ..application import Application
+from ..application import MAX_EXECUTORS, Application
 from ..stage import Stage
+from ..waiting import wait_for
 
 _SIDE = 600
+_ROWS = _SIDE * _SIDE * 4
+#: Keys are many to each reduce id, and few for the driver: what a turn reads comes to it summed up by key.
+_KEYS = 60_000
 #: A turn reads a part of the reduce ids, the next turn the next part.
 _PARTS = 5
+#: Long enough for those that read to stay from turn to turn while another story has its own.
+_IDLE = "30s"
+_EXECUTORS_LIMIT_S = 120.0
 
 
 def tiny_blocks(stage: Stage) -> None:
-    """600 map outputs of 600 blocks of about 100 bytes, read a fifth in a turn by executors that come for it."""
-    settings = {"spark.sql.adaptive.enabled": "false", "spark.dynamicAllocation.executorIdleTimeout": "3s"}
+    """600 map outputs of 600 blocks of about 100 bytes, a fifth read in a turn; no executor that wrote is left by then."""
+    settings = {"spark.sql.adaptive.enabled": "false", "spark.dynamicAllocation.executorIdleTimeout": _IDLE}
     app, claims = stage.application(settings), stage.claims
-    rows = _SIDE * _SIDE * 4
-    shuffled = app.spark.range(0, rows, 1, _SIDE).repartition(_SIDE, "id").rdd._jrdd
+    rows = app.spark.range(0, _ROWS, 1, _SIDE).withColumn("key", sql.col("id") % _KEYS).repartition(_SIDE, "key")
+    sums = rows.groupBy("key").agg(sql.count("id").alias("rows"), sql.sum("id").alias("sum")).rdd._jrdd
     app.label("write")
-    shuffled.count()
-    labels, ids = [], []
-    app.wait_for_executors(0)
+    _read(app, sums, [0])
+    labels, read = [], []
     for turn in stage.turns():
+        if turn == 0:
+            app.wait_for_executors(0)
+        app.label("executors come")
+        wait_for(lambda: _all_come(app), _EXECUTORS_LIMIT_S, "executors that read")
         labels.append(f"read {turn}")
         app.label(labels[-1])
-        ids.append(_read(app, shuffled, turn % _PARTS))
-        app.wait_for_executors(0)
+        read.append(_read(app, sums, range(turn % _PARTS, _SIDE, _PARTS)))
     app.stop()
     log = app.log()
     claims.nothing_lost(log)
-    reads = [log.reads(label) for label in labels]
-    for first in range(0, len(ids) - _PARTS + 1, _PARTS):
-        together = sorted(itertools.chain.from_iterable(ids[first : first + _PARTS]))
-        claims.equal("five turns read every row once", together == list(range(rows)), True)
-    counts = [len(each) for each in ids]
-    claims.that("a part of the rows arrives each time", 0 < min(counts) <= max(counts) < rows // 2, counts)
-    blocks = [r.remote_blocks for r in reads]
+    claims.that("the keys of a part arrive each time", all(len(part) > _KEYS // _PARTS // 2 for part in read), list(map(len, read)))
+    for first in range(0, len(read) - _PARTS + 1, _PARTS):
+        together = [row for part in read[first : first + _PARTS] for row in part]
+        claims.equal("five turns read each key once", len({row.key for row in together}), len(together))
+        seen = (len(together), sum(row.rows for row in together), sum(row.sum for row in together))
+        claims.equal("keys, rows and their sum are right", seen, (_KEYS, _ROWS, _ROWS * (_ROWS - 1) // 2))
+    blocks = [log.reads(label).remote_blocks for label in labels]
     claims.that("most blocks come from the service", min(blocks) > _SIDE * _SIDE // _PARTS // 2, blocks)
     claims.figure("read seconds", [log.seconds_of(label) for label in labels])
 
 
-def _read(app: Application, shuffled: Any, part: int) -> list[int]:
-    """Reads the blocks of a fifth of the reduce ids in the JVM; the ids that came."""
+def _all_come(app: Application) -> bool:
+    """Whether all executors are there; if not, runs as many small tasks as make Spark want them."""
+    if app.executors() < MAX_EXECUTORS:
+        app.spark.range(0, _SIDE, 1, _SIDE).count()
+    return app.executors() == MAX_EXECUTORS
+
+
+def _read(app: Application, sums: Any, partitions: Any) -> list[Any]:
+    """Computes some partitions, and so reads all blocks of their reduce ids; what they hold."""
     gateway = app.context._gateway
-    length = _SIDE // _PARTS
-    partitions = gateway.new_array(gateway.jvm.int, length)
-    for at in range(length):
-        partitions[at] = part * length + at
-    pickled = [bytes(batch) for rows in shuffled.collectPartitions(partitions) for batch in rows]
-    return [row.id for batch in pickled for row in CPickleSerializer().loads(batch)]
+    numbers = gateway.new_array(gateway.jvm.int, len(partitions))
+    for at, partition in enumerate(partitions):
+        numbers[at] = partition
+    pickled = [bytes(batch) for rows in sums.collectPartitions(numbers) for batch in rows]
+    return [row for batch in pickled for row in CPickleSerializer().loads(batch)]
