@@ -19,7 +19,7 @@
 //! [`admin`] and [`metrics`] (what it shows), [`telemetry`] (log). [`control`] answers
 //! operators and [`ctl`] asks it ([`tls`] over TCP), [`drain`] is the word between them. [`k8s`] knows the Pods, [`cleanup`] removes
 //! what nobody owns, [`prepare`] makes directories before either starts, [`sidecar`] stays when its
-//! executor has gone.
+//! executor has gone, `state` is what the stores on disk share.
 
 pub mod admin;
 pub mod app;
@@ -40,6 +40,7 @@ pub mod registry;
 pub mod runtime;
 pub mod sandbox;
 pub mod sidecar;
+mod state;
 pub mod streams;
 pub mod telemetry;
 pub mod tls;

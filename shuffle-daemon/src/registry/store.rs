@@ -15,6 +15,7 @@ use redb::Database;
 use super::Registration;
 use super::change::{Change, apply};
 use crate::metrics;
+use crate::state::{Failure, set_aside};
 
 mod journal;
 mod table;
@@ -37,6 +38,9 @@ pub enum Error {
     InUse(PathBuf),
 }
 
+/// What is said of a corrupt file.
+const STORE: &str = "registrations";
+const LOST: &str = "executors whose registration is lost are unknown until they register again";
 const TABLE_NAME: &str = "registrations.redb";
 const JOURNAL_NAME: &str = "registrations.journal";
 /// The journal is folded into the table at this size although registrations keep coming.
@@ -164,7 +168,7 @@ impl Keeper {
         let path = self.dir.join(TABLE_NAME);
         let (database, mut registrations) = match table::open(&path) {
             Err(Failure::Corrupt(reason)) => {
-                set_aside(&path, &reason)?;
+                set_aside(&path, &reason, STORE, LOST)?;
                 table::open(&path)?
             }
             other => other?,
@@ -175,41 +179,11 @@ impl Keeper {
         if let Some(damage) = damage {
             // What is good of it goes into the table, the file out of the way.
             table::write(&database, &newer)?;
-            set_aside(&path, &damage)?;
+            set_aside(&path, &damage, STORE, LOST)?;
             journal = Journal::open(&path)?;
         }
         apply(&mut registrations, newer);
         Ok((database, journal, registrations))
-    }
-}
-
-fn set_aside(path: &Path, reason: &str) -> Result<(), Failure> {
-    let since = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .unwrap_or_default();
-    let aside = path.with_added_extension(format!("corrupt-{}", since.as_millis()));
-    std::fs::rename(path, &aside)?;
-    metrics::stores_set_aside().increment(1);
-    tracing::error!(
-        path = %path.display(), aside = %aside.display(), reason,
-        "the store of registrations is corrupt: it was set aside and a new one is used; executors whose registration is lost are unknown until they register again"
-    );
-    Ok(())
-}
-
-#[derive(Debug, thiserror::Error)]
-enum Failure {
-    #[error("{0}")]
-    Io(String),
-    #[error("{0}")]
-    Corrupt(String),
-    #[error("another process has the store open")]
-    InUse,
-}
-
-impl From<std::io::Error> for Failure {
-    fn from(error: std::io::Error) -> Self {
-        Self::Io(error.to_string())
     }
 }
 

@@ -16,11 +16,12 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
 use redb::backends::FileBackend;
-use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable, TableDefinition};
+use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
 use tokio::sync::oneshot;
 
 use super::Secret;
 use crate::metrics;
+use crate::state::{Failure, guard, is_new, set_aside};
 
 const DIR_NAME: &str = "secrets";
 const FILE_NAME: &str = "secrets.redb";
@@ -28,8 +29,6 @@ const DIR_MODE: u32 = 0o700;
 const FILE_MODE: u32 = 0o600;
 
 const SECRETS: TableDefinition<'_, (&str, &str), (&str, &str)> = TableDefinition::new("secrets");
-const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
-const FORMAT_KEY: &str = "format";
 /// Version of the tables; a file of another one is set aside.
 const FORMAT: u64 = 1;
 /// redb's page cache, which holds secrets.
@@ -247,23 +246,6 @@ impl Keeper {
     }
 }
 
-/// Why the file cannot be used. No secret is in the text.
-#[derive(Debug, thiserror::Error)]
-enum Failure {
-    #[error("{0}")]
-    Io(String),
-    #[error("{0}")]
-    Corrupt(String),
-    #[error("{0} belongs to another user than the daemon's; remove it")]
-    Foreign(&'static str),
-}
-
-impl From<std::io::Error> for Failure {
-    fn from(error: std::io::Error) -> Self {
-        Self::Io(error.to_string())
-    }
-}
-
 /// Opens or makes the file and reads all of it; a corrupt one is set aside first.
 fn open(dir: &Path) -> Result<(Database, Table), Failure> {
     match DirBuilder::new().mode(DIR_MODE).create(dir) {
@@ -278,7 +260,7 @@ fn open(dir: &Path) -> Result<(Database, Table), Failure> {
     let path = dir.join(FILE_NAME);
     match open_file(&path) {
         Err(Failure::Corrupt(reason)) => {
-            set_aside(&path, &reason)?;
+            set_aside(&path, &reason, "secrets", "remove it once nobody needs it")?;
             open_file(&path)
         }
         other => other,
@@ -320,29 +302,19 @@ fn make_private(
     Ok(())
 }
 
-fn set_aside(path: &Path, reason: &str) -> Result<(), Failure> {
-    let since = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .unwrap_or_default();
-    let aside = path.with_added_extension(format!("corrupt-{}", since.as_millis()));
-    std::fs::rename(path, &aside)?;
-    metrics::stores_set_aside().increment(1);
-    tracing::error!(
-        path = %path.display(), aside = %aside.display(), reason,
-        "the store of secrets is corrupt: it was set aside and a new one is used; remove it once nobody needs it"
-    );
-    Ok(())
-}
-
 fn read(database: &Database) -> Result<Table, Failure> {
-    if is_new(database)? {
+    let make = |transaction: &WriteTransaction| {
+        transaction.open_table(SECRETS)?;
+        Ok(())
+    };
+    if is_new(database, FORMAT, make)? {
         return Ok(Table::new());
     }
-    let transaction = database.begin_read().map_err(from_redb)?;
-    let secrets = transaction.open_table(SECRETS).map_err(from_redb)?;
+    let transaction = database.begin_read()?;
+    let secrets = transaction.open_table(SECRETS)?;
     let mut table = Table::new();
-    for entry in secrets.iter().map_err(from_redb)? {
-        let (key, value) = entry.map_err(from_redb)?;
+    for entry in secrets.iter()? {
+        let (key, value) = entry?;
         let ((app, origin), (namespace, secret)) = (key.value(), value.value());
         // Of a newer daemon.
         let Some(origin) = Origin::of(origin) else {
@@ -357,84 +329,28 @@ fn read(database: &Database) -> Result<Table, Failure> {
     Ok(table)
 }
 
-/// Whether the file is new; then it gets its tables.
-fn is_new(database: &Database) -> Result<bool, Failure> {
-    let transaction = database.begin_read().map_err(from_redb)?;
-    match transaction.open_table(META) {
-        Ok(meta) => {
-            let format = meta.get(FORMAT_KEY).map_err(from_redb)?;
-            match format.map(|value| value.value()) {
-                Some(FORMAT) => Ok(false),
-                format => Err(Failure::Corrupt(format!(
-                    "format {format:?} is not {FORMAT}"
-                ))),
-            }
-        }
-        Err(redb::TableError::TableDoesNotExist(_)) => {
-            drop(transaction);
-            let transaction = database.begin_write().map_err(from_redb)?;
-            transaction
-                .open_table(META)
-                .map_err(from_redb)?
-                .insert(FORMAT_KEY, FORMAT)
-                .map_err(from_redb)?;
-            drop(transaction.open_table(SECRETS).map_err(from_redb)?);
-            transaction.commit().map_err(from_redb)?;
-            Ok(true)
-        }
-        Err(error) => Err(from_redb(error)),
-    }
-}
-
 /// Makes changes in one transaction, synced when this returns.
 fn change(database: &Database, changes: &Changes) -> Result<(), Failure> {
     guard(|| {
-        let transaction = database.begin_write().map_err(from_redb)?;
+        let transaction = database.begin_write()?;
         {
-            let mut table = transaction.open_table(SECRETS).map_err(from_redb)?;
+            let mut table = transaction.open_table(SECRETS)?;
             for ((app, origin), record) in changes {
                 let key = (app.as_str(), origin.key());
                 match record {
                     Some(record) => {
                         let value = (record.namespace.as_str(), record.secret.text());
-                        table.insert(key, value).map_err(from_redb)?;
+                        table.insert(key, value)?;
                     }
                     None => {
-                        table.remove(key).map_err(from_redb)?;
+                        table.remove(key)?;
                     }
                 }
             }
         }
-        transaction.commit().map_err(from_redb)
+        transaction.commit()?;
+        Ok(())
     })
-}
-
-fn from_redb(error: impl Into<redb::Error>) -> Failure {
-    match error.into() {
-        redb::Error::DatabaseAlreadyOpen => Failure::Io("another process has it open".into()),
-        error @ (redb::Error::Io(_) | redb::Error::PreviousIo) => Failure::Io(error.to_string()),
-        other => Failure::Corrupt(other.to_string()),
-    }
-}
-
-impl From<DatabaseError> for Failure {
-    fn from(error: DatabaseError) -> Self {
-        match &error {
-            // A file that is no redb file at all.
-            DatabaseError::Storage(redb::StorageError::Io(io))
-                if io.kind() == ErrorKind::InvalidData =>
-            {
-                Self::Corrupt(error.to_string())
-            }
-            _ => from_redb(error),
-        }
-    }
-}
-
-/// redb may panic on a file that was altered behind its back; that is corruption, too.
-fn guard<T>(work: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
-    std::panic::catch_unwind(std::panic::AssertUnwindSafe(work))
-        .unwrap_or_else(|_| Err(Failure::Corrupt("redb panicked on it".into())))
 }
 
 #[cfg(test)]

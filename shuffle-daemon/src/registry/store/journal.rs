@@ -8,9 +8,9 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use super::Failure;
 use crate::registry::change::Change;
 use crate::registry::record;
+use crate::state::Failure;
 
 /// Longest payload; limits of registrations are far below.
 const PAYLOAD_BYTES_MAX: usize = 16 << 20;

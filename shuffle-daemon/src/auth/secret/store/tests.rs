@@ -20,7 +20,7 @@ fn found(state: &Path) -> (Records, Records) {
 /// The thread lets the file go some time after its last sender has gone.
 fn reopened(state: &Path) -> (Records, Records) {
     let path = state.join(DIR_NAME).join(FILE_NAME);
-    while let Err(Failure::Io(_)) = open_file(&path) {
+    while let Err(Failure::Io(_) | Failure::InUse) = open_file(&path) {
         std::thread::yield_now();
     }
     found(state)
