@@ -42,9 +42,11 @@ IMAGE_BYTES_MAX := 15000000
 
 CARGO_DENY_VERSION := 0.20.2
 CARGO_FUZZ_VERSION := 0.13.2
-# For each fuzz target: seconds or, if given, executions; and whether memory is watched (the crate has no unsafe code).
+# For each fuzz target: seconds or, if given, executions; bytes of an input at most; and whether memory is watched (the crate
+# has no unsafe code).
 FUZZ_SECONDS ?= 60
 FUZZ_RUNS ?=
+FUZZ_MAX_LEN ?= 4096
 FUZZ_SANITIZER ?= address
 FUZZ_TARGETS ?= $(notdir $(basename $(wildcard protocol/fuzz/fuzz_targets/*.rs)))
 # More arguments for loadgen bench, such as ARGS='--only tiny-maps,spark --quick'.
@@ -159,7 +161,7 @@ fuzz: ## Run each fuzz target for FUZZ_SECONDS (60), or FUZZ_RUNS times; FUZZ_TA
 	for target in $(FUZZ_TARGETS); do \
 		mkdir "$$found/$$target"; \
 		PATH=$$tools:$$PATH cargo +nightly fuzz run --sanitizer=$(FUZZ_SANITIZER) "$$target" "$$found/$$target" "corpus/$$target" -- \
-			$(if $(FUZZ_RUNS),-runs=$(FUZZ_RUNS),-max_total_time=$(FUZZ_SECONDS)) -max_len=4096 -print_final_stats=1; \
+			$(if $(FUZZ_RUNS),-runs=$(FUZZ_RUNS),-max_total_time=$(FUZZ_SECONDS)) -max_len=$(FUZZ_MAX_LEN) -print_final_stats=1; \
 	done
 
 clean: ## Remove what was built; the cache stays, its place is printed
