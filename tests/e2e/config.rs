@@ -79,23 +79,18 @@ async fn probes_metrics_and_the_log() {
             "{name} in\n{page}"
         );
     }
-    assert_eq!(
-        daemon
-            .metric("shuffle_registered_executors", "")
-            .await
-            .unwrap(),
-        1.0
-    );
-    assert_eq!(
-        daemon
-            .metric(
-                "shuffle_register_executor_request_latency_seconds_count",
-                ""
-            )
-            .await
-            .unwrap(),
-        1.0
-    );
+    daemon
+        .wait_metric("shuffle_registered_executors", "", |seen| seen == 1.0)
+        .await
+        .unwrap();
+    daemon
+        .wait_metric(
+            "shuffle_register_executor_request_latency_seconds_count",
+            "",
+            |seen| seen == 1.0,
+        )
+        .await
+        .unwrap();
 }
 
 /// Some of each kind; all are in METRICS.md.

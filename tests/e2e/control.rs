@@ -97,13 +97,10 @@ async fn check_tables(at: &Controlled) {
         top.code == 0 && top.out.matches("APPLICATION").count() == 2,
         "{top:?}"
     );
-    assert!(
-        at.daemon
-            .metric("shuffle_executor_files", "")
-            .await
-            .unwrap()
-            >= 4.0
-    );
+    at.daemon
+        .wait_metric("shuffle_executor_files", "", |seen| seen >= 4.0)
+        .await
+        .unwrap();
 }
 
 #[tokio::test]

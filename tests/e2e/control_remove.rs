@@ -68,13 +68,10 @@ async fn an_application_goes_with_everything_and_another_stays() {
         (1, &"other".into())
     );
     assert_eq!(at.ctl(&["app", "remove", APP]).await.unwrap().code, 3);
-    assert!(
-        at.daemon
-            .metric("shuffle_cleanups_total", "requested")
-            .await
-            .unwrap()
-            >= 1.0
-    );
+    at.daemon
+        .wait_metric("shuffle_cleanups_total", "requested", |seen| seen >= 1.0)
+        .await
+        .unwrap();
     at.daemon.kill().await.unwrap();
     at.daemon.start_again().await.unwrap();
     let apps = at.json(&["apps"]).await.unwrap();

@@ -81,27 +81,25 @@ async fn single_blocks_of_all_sizes() {
         }
     }
     let moved: usize = SIZES.iter().sum::<usize>() * maps.len() * 2;
-    assert_eq!(
-        daemon
-            .metric("shuffle_block_transfer_bytes_total", "")
-            .await
-            .unwrap(),
-        moved as f64
-    );
-    assert_eq!(
-        daemon
-            .metric("shuffle_app_block_transfer_bytes_total", "app-1")
-            .await
-            .unwrap(),
-        moved as f64
-    );
-    assert_eq!(
-        daemon
-            .metric("shuffle_block_transfer_blocks_total", "")
-            .await
-            .unwrap(),
-        (2 * 3 * SIZES.len()) as f64
-    );
+    daemon
+        .wait_metric("shuffle_block_transfer_bytes_total", "", |seen| {
+            seen == moved as f64
+        })
+        .await
+        .unwrap();
+    daemon
+        .wait_metric("shuffle_app_block_transfer_bytes_total", "app-1", |seen| {
+            seen == moved as f64
+        })
+        .await
+        .unwrap();
+    let blocks = (2 * 3 * SIZES.len()) as f64;
+    daemon
+        .wait_metric("shuffle_block_transfer_blocks_total", "", |seen| {
+            seen == blocks
+        })
+        .await
+        .unwrap();
     assert_eq!(
         daemon
             .metric("shuffle_index_cache_misses_total", "")
@@ -137,21 +135,19 @@ async fn batches_streams_and_the_old_protocol() {
         chunks[0].as_ref().unwrap() == &concat(0, 4)
             && chunks[1].as_ref().unwrap() == &concat(3, 16)
     );
-    assert_eq!(
-        daemon
-            .metric("shuffle_block_transfer_blocks_total", "")
-            .await
-            .unwrap(),
-        17.0,
-        "a batch counts its blocks"
-    );
-    assert_eq!(
-        daemon
-            .metric("shuffle_block_transfer_messages_total", "")
-            .await
-            .unwrap(),
-        2.0
-    );
+    // A batch counts its blocks.
+    daemon
+        .wait_metric("shuffle_block_transfer_blocks_total", "", |seen| {
+            seen == 17.0
+        })
+        .await
+        .unwrap();
+    daemon
+        .wait_metric("shuffle_block_transfer_messages_total", "", |seen| {
+            seen == 2.0
+        })
+        .await
+        .unwrap();
 
     let handle = open(&mut client, &files, &[5], &[vec![13, 4, 14]], false).await;
     for (chunk_index, reduce) in [(0, 13), (1, 4), (2, 14)] {
@@ -229,13 +225,10 @@ async fn many_connections_at_once() {
     while let Some(done) = tasks.join_next().await {
         done.unwrap();
     }
-    assert_eq!(
-        daemon
-            .metric("shuffle_index_cache_misses_total", "")
-            .await
-            .unwrap(),
-        40.0
-    );
+    daemon
+        .wait_metric("shuffle_index_cache_misses_total", "", |seen| seen == 40.0)
+        .await
+        .unwrap();
     daemon
         .wait_metric("shuffle_open_streams", "", |open| open == 0.0)
         .await
@@ -264,12 +257,12 @@ async fn cold_files_are_read_by_the_pool() {
     let handle = open(&mut client, &files, &[5], &[(0..5).collect()], false).await;
     let chunks = client.fetch_all(handle).await.unwrap();
     assert!(chunks.into_iter().map(Result::unwrap).eq(blocks));
-    assert!(daemon.metric("shuffle_cold_reads_total", "").await.unwrap() >= 1.0);
-    assert_eq!(
-        daemon
-            .metric("shuffle_cold_reads_waiting", "")
-            .await
-            .unwrap(),
-        0.0
-    );
+    daemon
+        .wait_metric("shuffle_cold_reads_total", "", |seen| seen >= 1.0)
+        .await
+        .unwrap();
+    daemon
+        .wait_metric("shuffle_cold_reads_waiting", "", |seen| seen == 0.0)
+        .await
+        .unwrap();
 }

@@ -137,13 +137,10 @@ async fn impossible_frames_end_their_connection_only() {
         );
         innocent.is_unharmed(&daemon, &hex::encode(&frame)).await;
     }
-    assert!(
-        daemon
-            .metric("shuffle_caught_exceptions_total", "")
-            .await
-            .unwrap()
-            >= 18.0
-    );
+    daemon
+        .wait_metric("shuffle_caught_exceptions_total", "", |seen| seen >= 18.0)
+        .await
+        .unwrap();
 }
 
 #[tokio::test]

@@ -63,13 +63,10 @@ async fn registrations() {
     );
     files.executor = "1".repeat(21);
     assert!(refused(&daemon, &files).await.contains("limits.id_bytes"));
-    assert_eq!(
-        daemon
-            .metric("shuffle_registered_executors", "")
-            .await
-            .unwrap(),
-        3.0
-    );
+    daemon
+        .wait_metric("shuffle_registered_executors", "", |seen| seen == 3.0)
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
@@ -183,13 +180,10 @@ async fn connections() {
         .unwrap();
     let mut fourth = daemon.connect().await.unwrap();
     assert!(fourth.closed().await.unwrap().is_empty());
-    assert_eq!(
-        daemon
-            .metric("shuffle_refused_connections_total", "")
-            .await
-            .unwrap(),
-        1.0
-    );
+    daemon
+        .wait_metric("shuffle_refused_connections_total", "", |seen| seen == 1.0)
+        .await
+        .unwrap();
     open.pop();
     daemon
         .wait_metric("shuffle_active_connections", "", |open| open == 2.0)

@@ -53,20 +53,16 @@ async fn directories_outside_the_roots_are_refused() {
             .to_string()
             .contains("must be non-null and non-empty")
     );
-    assert_eq!(
-        daemon
-            .metric("shuffle_registered_executors", "")
-            .await
-            .unwrap(),
-        0.0
-    );
-    assert_eq!(
-        daemon
-            .metric("shuffle_failures_total", "refused_registration")
-            .await
-            .unwrap(),
-        5.0
-    );
+    daemon
+        .wait_metric("shuffle_registered_executors", "", |seen| seen == 0.0)
+        .await
+        .unwrap();
+    daemon
+        .wait_metric("shuffle_failures_total", "refused_registration", |seen| {
+            seen == 5.0
+        })
+        .await
+        .unwrap();
     // As Spark's security suites do: a dir that is the root itself, and none at all.
     files.dirs = vec![root.to_str().unwrap().to_owned()];
     files.sub_dirs = 1;
@@ -104,13 +100,10 @@ async fn acknowledged_registrations_survive_sigkill() {
             is_served(&mut client, files).await.unwrap();
         }
     }
-    assert_eq!(
-        daemon
-            .metric("shuffle_registered_executors", "")
-            .await
-            .unwrap(),
-        200.0
-    );
+    daemon
+        .wait_metric("shuffle_registered_executors", "", |seen| seen == 200.0)
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
@@ -129,13 +122,10 @@ async fn a_corrupt_store_does_not_stop_the_daemon() {
         std::fs::write(&path, bytes).unwrap();
     }
     daemon.start_again().await.unwrap();
-    assert_eq!(
-        daemon
-            .metric("shuffle_state_set_aside_total", "")
-            .await
-            .unwrap(),
-        2.0
-    );
+    daemon
+        .wait_metric("shuffle_state_set_aside_total", "", |seen| seen == 2.0)
+        .await
+        .unwrap();
     assert!(daemon.log().unwrap().contains("was set aside"));
     let mut client = daemon.connect().await.unwrap();
     assert!(
@@ -167,20 +157,16 @@ async fn a_state_disk_that_fails_does_not_stop_serving() {
     let second = executor(&daemon, "2");
     second.register(&mut client).await.unwrap();
     is_served(&mut client, &second).await.unwrap();
-    assert_eq!(
-        daemon
-            .metric("shuffle_registrations_durable", "")
-            .await
-            .unwrap(),
-        0.0
-    );
-    assert_eq!(
-        daemon
-            .metric("shuffle_registrations_not_durable_total", "")
-            .await
-            .unwrap(),
-        1.0
-    );
+    daemon
+        .wait_metric("shuffle_registrations_durable", "", |seen| seen == 0.0)
+        .await
+        .unwrap();
+    daemon
+        .wait_metric("shuffle_registrations_not_durable_total", "", |seen| {
+            seen == 1.0
+        })
+        .await
+        .unwrap();
     assert!(daemon.log().unwrap().contains("NOT durable"));
     // The disk is back: what was registered meanwhile becomes durable beside what was there.
     std::fs::remove_dir(&store).unwrap();

@@ -143,10 +143,13 @@ impl Daemon {
         labels: &str,
         wanted: impl Fn(f64) -> bool,
     ) -> anyhow::Result<()> {
+        let mut seen = None;
         wait::until(name, async || {
-            self.metric(name, labels).await.is_ok_and(&wanted)
+            seen = self.metric(name, labels).await.ok();
+            seen.is_some_and(&wanted)
         })
         .await
+        .with_context(|| format!("{name} was {seen:?}"))
     }
 
     /// Resident memory, bytes.
