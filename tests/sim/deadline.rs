@@ -36,9 +36,9 @@ const NOTICED_WITHIN: u64 = 13 * SECOND;
 const START_MARGIN: u64 = 11 * SECOND;
 /// How long the first list past all caches may wait (`policy::pace`: `LISTS_SPREAD`, and a look).
 const LISTED_WITHIN: u64 = 20 * SECOND;
-/// How long a watch that ended may take until it tells of all Pods again: a backoff of 30 s, and lists that
-/// break off.
-const WATCHED_WITHIN: u64 = 60 * SECOND;
+/// How long a watch that ended may take until it tells of all Pods again: the longest pause of `k8s::watch`, and lists
+/// that break off.
+const WATCHED_WITHIN: u64 = 30 * SECOND;
 /// Between two checks.
 const CHECK_EVERY: u64 = 1500;
 

@@ -5,6 +5,7 @@
 use std::collections::HashMap;
 
 use kube::runtime::watcher::Event as WatchEvent;
+use shuffle_daemon::k8s::watch::probe_pause;
 
 use crate::broken::Broken;
 use crate::clock::SECOND;
@@ -50,9 +51,8 @@ impl World {
                 self.watch.errors = 0;
                 self.watch_step();
             } else {
-                // `DefaultBackoff`: from 0.8 s, doubled, to 30 s, with jitter.
-                let most = (800 << self.watch.errors.min(6)).min(30 * SECOND);
-                pause = self.rng.between(most / 2, most);
+                let random = self.rng.part();
+                pause = probe_pause(self.watch.errors, random).as_millis() as u64;
                 self.watch.errors += 1;
                 self.watch.state = State::Down;
                 self.lose_reach();
@@ -70,7 +70,8 @@ impl World {
                 let lag = self.lag();
                 self.watch.state = State::Listing(self.now.saturating_sub(lag), 0);
                 self.watch.listing.clear();
-                self.tell_daemon(WatchEvent::Init);
+                // No answer yet.
+                self.daemon.table.handle(0, WatchEvent::Init);
             }
             State::Listing(as_of, told) => self.list_step(as_of, told),
             State::Streaming(cursor) => self.stream_step(cursor),
@@ -135,9 +136,11 @@ impl World {
         self.watch.state = State::Streaming(next);
         let roll = self.rng.between(0, 999);
         if roll < self.weather.breaks {
-            // Ended, and begun again from a fresh list (410).
+            // Ended, and begun again from a fresh list. After 410 the API server is known to be there.
             self.watch.state = State::Down;
-            self.lose_reach();
+            if self.rng.chance(500) {
+                self.lose_reach();
+            }
         } else if self.weather.lossy && roll < self.weather.breaks + 10 {
             self.watch.hangs_until = self.now + self.rng.between(5 * SECOND, 60 * SECOND);
         }

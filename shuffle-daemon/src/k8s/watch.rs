@@ -3,16 +3,18 @@
 //! One watch (one for each namespace when namespaces are given) with the field selector
 //! `spec.nodeName`: no node sees the Pods of another. A watch that ends, for whatever reason
 //! (410 Gone, the API server restarts, the connection hangs), is begun again with backoff and
-//! jitter for as long as the daemon lives.
+//! jitter for as long as the daemon lives. The backoff ends at 12 s, not at the 30 to 60 s that are usual: until a watch
+//! is begun again the table shows what was before the outage, and no end of an application is seen.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use futures_util::stream::{SelectAll, StreamExt};
 use k8s_openapi::api::core::v1;
 use kube::Api;
+use kube::runtime::utils::Backoff;
 use kube::runtime::{WatchStreamExt, watcher};
 use tokio::sync::Notify;
 
@@ -20,6 +22,8 @@ use super::api::ApiServer;
 use super::pod_table::PodTable;
 use crate::metrics;
 
+/// HTTP status of an API server that does not remember where a watch was.
+const GONE: u16 = 410;
 /// When an API server that failed is tried first, at the latest.
 const PROBE_FIRST: Duration = Duration::from_secs(2);
 /// And at most so long after the last try: this delays clean-up, and the tries of all nodes come at once.
@@ -77,20 +81,65 @@ pub async fn run(api: ApiServer, mut table: PodTable, reach: Reach) {
             () = &mut probe => None,
         };
         match event {
-            Some((source, Ok(event))) => {
-                reach.set(true);
-                metrics::pod_events().increment(1);
-                table.handle(source, event);
-            }
-            Some((_, Err(error))) => {
-                metrics::watch_errors().increment(1);
-                tracing::debug!(%error, "the watch of Pods ended; it is begun again");
-                reach.set(false);
+            Some((source, event)) => {
+                if let Some(reached) = tells_reached(&event) {
+                    reach.set(reached);
+                }
+                match event {
+                    Ok(event) => {
+                        metrics::pod_events().increment(1);
+                        table.handle(source, event);
+                    }
+                    Err(error) => {
+                        metrics::watch_errors().increment(1);
+                        tracing::debug!(%error, "the watch of Pods ended; it is begun again");
+                    }
+                }
             }
             // Streams with backoff never end.
             None => {}
         }
     }
+}
+
+/// Whether the API server can be reached, as an event of a watch tells; None: it tells nothing.
+fn tells_reached(event: &watcher::Result<watcher::Event<v1::Pod>>) -> Option<bool> {
+    match event {
+        // A list is going to be asked for.
+        Ok(watcher::Event::Init) => None,
+        Ok(_) => Some(true),
+        Err(watcher::Error::WatchError(status)) if status.code == GONE => Some(true),
+        Err(_) => Some(false),
+    }
+}
+
+/// How long a watch waits until it is begun again: longer after each try that had no answer.
+#[derive(Debug, Clone, Default)]
+struct Pause(Arc<AtomicU32>);
+
+impl Pause {
+    /// Sees an event before the watch waits because of it.
+    fn note(&self, event: &watcher::Result<watcher::Event<v1::Pod>>) {
+        if tells_reached(event) == Some(true) {
+            self.0.store(0, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Iterator for Pause {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        Some(probe_pause(
+            self.0.fetch_add(1, Ordering::Relaxed),
+            random(),
+        ))
+    }
+}
+
+impl Backoff for Pause {
+    /// Comes with every event that is no error, also with the one that is no answer: `note` does it.
+    fn reset(&mut self) {}
 }
 
 fn watch(
@@ -102,7 +151,10 @@ fn watch(
         .fields(&api.on_this_node())
         .timeout(WATCH_TIME_MAX_S)
         .any_semantic();
-    watcher(pods, config).default_backoff()
+    let pause = Pause::default();
+    let noting = pause.clone();
+    let events = watcher(pods, config).inspect(move |event| noting.note(event));
+    events.backoff(pause)
 }
 
 /// After an error, asks until there is an answer: a watch without events would not tell.
@@ -134,3 +186,6 @@ fn random() -> f64 {
     let bits = RandomState::new().hash_one(0);
     (bits >> 44) as f64 / f64::from(1 << 20)
 }
+
+#[cfg(test)]
+mod tests;
