@@ -54,6 +54,7 @@ const RULES: &[Rule] = &[
             "shuffle-daemon/src/prepare",
             "shuffle-daemon/src/registry/store",
             "shuffle-daemon/src/tls",
+            "shuffle-daemon/src/state",
             "shuffle-daemon/src/sandbox",
         ],
         absent: &["std::fs"],
@@ -104,10 +105,11 @@ const RULES: &[Rule] = &[
         except: &[
             "shuffle-daemon/src/auth/secret/store",
             "shuffle-daemon/src/registry/store",
+            "shuffle-daemon/src/state",
         ],
         absent: &["redb"],
         allowed: &[],
-        reason: "one place knows how registrations are kept, and one how secrets are",
+        reason: "one place knows how registrations are kept, one how secrets are, and one what both share",
     },
     Rule {
         within: &["shuffle-daemon/src"],

@@ -1,3 +1,5 @@
+//! When a watch is begun again, event by event; no API server is asked.
+
 use kube::core::Status;
 
 use super::*;
