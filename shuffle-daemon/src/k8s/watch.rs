@@ -80,24 +80,22 @@ pub async fn run(api: ApiServer, mut table: PodTable, reach: Reach) {
             event = events.next() => event,
             () = &mut probe => None,
         };
+        // Neither streams with backoff nor the probe ever end.
+        let Some((source, event)) = event else {
+            continue;
+        };
+        if let Some(reached) = tells_reached(&event) {
+            reach.set(reached);
+        }
         match event {
-            Some((source, event)) => {
-                if let Some(reached) = tells_reached(&event) {
-                    reach.set(reached);
-                }
-                match event {
-                    Ok(event) => {
-                        metrics::pod_events().increment(1);
-                        table.handle(source, event);
-                    }
-                    Err(error) => {
-                        metrics::watch_errors().increment(1);
-                        tracing::debug!(%error, "the watch of Pods ended; it is begun again");
-                    }
-                }
+            Ok(event) => {
+                metrics::pod_events().increment(1);
+                table.handle(source, event);
             }
-            // Streams with backoff never end.
-            None => {}
+            Err(error) => {
+                metrics::watch_errors().increment(1);
+                tracing::debug!(%error, "the watch of Pods ended; it is begun again");
+            }
         }
     }
 }
