@@ -149,10 +149,10 @@ impl Admission {
             let doubtful = replaces || is_doubtful(&found, peer, &registration, SystemTime::now());
             let shown = placed && (asked || !doubtful);
             if shown || (waited >= WAIT_MAX && !found.is_empty()) {
-                return if self.reach.is_reached() {
-                    self.judge(&found, registration, peer)
-                } else {
+                return if self.reach.is_lost() {
                     self.unreachable(&found, registration, peer)
+                } else {
+                    self.judge(&found, registration, peer)
                 };
             }
             if waited >= WAIT_MAX {
@@ -160,7 +160,7 @@ impl Admission {
             }
             if (waited >= ASK_AFTER || doubtful) && !asked {
                 asked = true;
-                if !self.reach.is_reached() {
+                if self.reach.is_lost() {
                     return self.unreachable(&found, registration, peer);
                 }
                 let (app, executor) = (&registration.app, &registration.executor);

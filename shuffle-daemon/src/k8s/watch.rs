@@ -39,6 +39,7 @@ pub struct Reach(Arc<State>);
 #[derive(Debug, Default)]
 struct State {
     reached: AtomicBool,
+    failed: AtomicBool,
     lost: Notify,
 }
 
@@ -49,7 +50,14 @@ impl Reach {
         self.0.reached.load(Ordering::Relaxed)
     }
 
+    /// True from an error to the next answer. At first neither this nor [`Reach::is_reached`] holds: it has to be asked.
+    #[must_use]
+    pub fn is_lost(&self) -> bool {
+        self.0.failed.load(Ordering::Relaxed)
+    }
+
     fn set(&self, reached: bool) {
+        self.0.failed.store(!reached, Ordering::Relaxed);
         let before = self.0.reached.swap(reached, Ordering::Relaxed);
         metrics::api_reachable().set(f64::from(u8::from(reached)));
         if !reached {

@@ -59,3 +59,13 @@ fn an_outage_is_over_for_a_watch_soon_after_it_is() {
     let waited = waits(&mut pause, &refused()).unwrap();
     assert!(waited <= PROBE_FIRST, "{waited:?}");
 }
+
+#[test]
+fn before_the_first_answer_the_api_server_is_not_lost() {
+    let reach = Reach::default();
+    assert!(!reach.is_reached() && !reach.is_lost());
+    reach.set(false);
+    assert!(!reach.is_reached() && reach.is_lost());
+    reach.set(true);
+    assert!(reach.is_reached() && !reach.is_lost());
+}
