@@ -21,7 +21,7 @@
 
 use shuffle_daemon::cleanup::scan::Kind;
 
-use crate::clock::SECOND;
+use crate::clock::{self, SECOND};
 use crate::cluster::Phase;
 use crate::disk::Dir;
 use crate::object::Layout;
@@ -204,7 +204,8 @@ impl World {
             // A clock that was set makes no order.
             let in_time = self.clock_was_set
                 || pod.started.is_none()
-                || pod.started_shown <= dir.born + START_MARGIN.cast_signed();
+                || pod.started_shown <= dir.born + START_MARGIN.cast_signed()
+                || clock::shown(pod.created, 0) <= dir.born + START_MARGIN.cast_signed();
             let until = if in_time { pod.over()? } else { pod.started? };
             last = last.max(until);
         }
@@ -258,17 +259,22 @@ impl World {
     fn named_runs_over(&self, dir: &Dir) -> Option<u64> {
         let app = &self.runs[dir.run].app;
         // What is known by the id alone goes together.
+        let by_id = |other: &&Dir| match self.daemon.registry.naming(other.root, &other.relative) {
+            Some(known) => known.registration.pod.is_none(),
+            None => other.scoped.is_some(),
+        };
         let same = |other: &&Dir| {
             self.runs[other.run].app == *app
                 && other.kind == Kind::BlockManager
-                && other.scoped.is_some() == dir.scoped.is_some()
+                && (other.scoped.is_some() == dir.scoped.is_some() || by_id(other))
         };
         let made = self.disk.dirs.iter().filter(same).map(|dir| dir.made);
         let newest = made.max().unwrap_or(dir.made);
-        let gone = self
-            .judge
-            .newest_gone
-            .get(&(app.clone(), dir.scoped.is_some()));
+        let gone = [false, true].map(|scoped| (app.clone(), scoped));
+        let gone = gone
+            .iter()
+            .filter_map(|key| self.judge.newest_gone.get(key));
+        let gone = gone.max_by_key(|(made, _)| *made);
         let mut last = 0;
         for (run, of) in self.runs.iter().enumerate() {
             if of.app == *app && of.begun {

@@ -178,6 +178,14 @@ impl Pod {
         self.started.is_none_or(was_before) || scheduled.is_some_and(was_before)
     }
 
+    /// Whether it had been given to the node by then. It may have been taken later, or by a clock that ran ahead a little: for
+    /// what must not be removed. What a Pod proves, as [`Self::was_there`] does, needs more.
+    #[must_use]
+    pub fn was_given(&self, born: SystemTime) -> bool {
+        self.scheduled
+            .is_some_and(|scheduled| scheduled <= born + START_MARGIN)
+    }
+
     /// The same of a Pod that may have ended: what was made later is of another.
     #[must_use]
     pub fn may_have_made(&self, born: SystemTime) -> bool {

@@ -44,6 +44,11 @@ impl Absence {
         }
     }
 
+    /// Nobody can say whether it is here: that neither begins an absence nor ends one.
+    pub(super) fn doubt(self, sight: &mut Sight) {
+        sight.is_unsure |= self.since.is_none() && !sight.is_exact;
+    }
+
     /// For how long it is certain to be absent.
     pub(super) fn lasts(&self, now: Duration) -> Option<Duration> {
         self.since.map(|since| now.saturating_sub(since))

@@ -67,7 +67,8 @@ impl Memory {
             None => Maker::NotStarted,
             Some(started) => {
                 let in_future = started > clock + CLOCK_MARGIN;
-                if in_future || pod.was_there(entry.born) || self.was_before(pod, first) {
+                let was_there = pod.was_there(entry.born) || pod.was_given(entry.born);
+                if in_future || was_there || self.was_before(pod, first) {
                     Maker::Running
                 } else {
                     Maker::Nobody
@@ -111,9 +112,13 @@ impl Policy {
             } else {
                 self.maker(view, entry, seen.first, &owners)
             };
-            // One that has not started only holds it up: others come all the time.
-            if entry.kind != Kind::Empty {
-                seen.owner.note(maker == Maker::Running, view.now, sight);
+            match maker {
+                _ if entry.kind == Kind::Empty => {}
+                // It only holds it up: others come all the time. But it may have started unnoticed, too.
+                Maker::NotStarted => seen.owner.doubt(sight),
+                Maker::Running | Maker::Nobody => {
+                    seen.owner.note(maker == Maker::Running, view.now, sight);
+                }
             }
             self.memory.entries.insert(key, seen);
             // An empty one holds no byte; a list shows who may be about to use it.

@@ -71,3 +71,19 @@ fn a_clock_that_is_set_back_shows_times_twice() {
     // Set forward.
     assert_eq!(clock.note(Duration::from_secs(20), at(9000)), None);
 }
+
+/// Seed 56707: a clock that ran half a minute ahead took a Pod and was set right before the Pod made a directory; to a daemon
+/// that has started since, the directory is older than the Pod, unless it asks when the Pod was given to the node.
+#[test]
+fn what_a_pod_made_after_the_clock_was_set_right_is_its_own() {
+    let mut world = World::new();
+    world.apps.clear();
+    world.entries = vec![entry("spark-0fb05b2d-41f7-4a27-9bcd-1de0c1a6a3f4", 906)];
+    let at = |seconds| Some(UNIX_EPOCH + Duration::from_secs(seconds));
+    world.pods[0].scheduled = at(900);
+    world.pods[0].started = at(931);
+    let living = Driver::Living(owner("driver"));
+    assert_eq!(world.removed(600, &living), []);
+    world.pods.clear();
+    assert_eq!(world.removed(20, &living).len(), 1);
+}

@@ -368,3 +368,19 @@ fn an_end_holds_when_the_clock_is_set_back() {
     let removed = world.removed(120, &ended);
     assert!(removed.iter().any(is_app), "{removed:?}");
 }
+
+/// Seed 25692: the list in which a grace period began showed the Pod, but not yet that it had started. Then the API server
+/// was away until the Pod was evicted, and a directory went while the process that had made it still ran.
+#[test]
+fn an_absence_does_not_begin_with_a_pod_that_has_not_started() {
+    let mut world = World::new();
+    world.apps.clear();
+    world.entries = vec![entry("spark-0fb05b2d-41f7-4a27-9bcd-1de0c1a6a3f4", 1004)];
+    let started = world.pods[0].started.take();
+    assert_eq!(world.at(5).removals, []);
+    world.pods[0].started = started;
+    world.pods[0].living = false;
+    assert_eq!(world.at(60).removals, [], "its process may run");
+    assert_eq!(world.at(14).removals, []);
+    assert_eq!(world.at(1).removals.len(), 1);
+}
