@@ -115,7 +115,7 @@ syscalls: build ## Compare the system calls of the daemon in tests with its own 
 	@.ci/need rust cc
 	.ci/syscalls $(DAEMON) cargo test --workspace --test e2e --no-fail-fast -- --skip hostile --skip limits
 
-bench: build ## Measure beside Spark's Java service (20 minutes on a slow machine); writes benches/RESULTS.md
+bench: build ## Measure beside Spark's Java service (under 15 minutes after the build); writes benches/RESULTS.md
 	@.ci/need java python
 	$(RELEASE) --package benches
 	$(SPARK).venv >/dev/null

@@ -70,7 +70,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<()> {
     let rounds = arguments
         .rounds
         .unwrap_or(if arguments.quick { 2 } else { 5 });
-    let measured = Duration::from_millis(if arguments.quick { 500 } else { 800 });
+    let measured = Duration::from_millis(if arguments.quick { 500 } else { 600 });
     let root = work.join("fixture");
     std::fs::create_dir_all(&root).with_context(|| format!("create {}", root.display()))?;
     let floor_dir = work.clone();

@@ -43,6 +43,8 @@ enum RowKind {
     Memory,
     Streams,
     Registrations {
+        /// 10,000 at most.
+        count: usize,
         connect_each: bool,
     },
     Start,
@@ -107,7 +109,10 @@ impl Bench {
             RowKind::Handshakes(security) => handshakes::run(self, security).await,
             RowKind::Memory => memory::run(self).await,
             RowKind::Streams => streams::run(self).await,
-            RowKind::Registrations { connect_each } => registrations::run(self, connect_each).await,
+            RowKind::Registrations {
+                count,
+                connect_each,
+            } => registrations::run(self, count, connect_each).await,
             RowKind::Start => registrations::run_start(self).await,
             RowKind::Cold { flood } => cold::run(self, flood).await,
             RowKind::Spark => spark::run(self).await,
@@ -206,5 +211,13 @@ impl Bench {
             lead_in: Duration::from_millis(200),
             measured: self.measured,
         }
+    }
+}
+
+/// Load before the first round; Java's JIT needs some seconds.
+fn warm_up(kind: Kind) -> Duration {
+    match kind {
+        Kind::Java => Duration::from_secs(3),
+        Kind::Ours => Duration::from_millis(500),
     }
 }

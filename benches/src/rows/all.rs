@@ -312,14 +312,18 @@ pub const ALL: [Row; 28] = [
         "10,000 registrations one after another, one connection, durable",
         "≥ 5 x faster",
         RowKind::Registrations {
+            count: 10_000,
             connect_each: false,
         },
     ),
     other(
         "registrations-connect",
-        "10,000 registrations one after another, each on a connection of its own, durable",
+        "3,000 registrations one after another, each on a connection of its own, durable",
         "≥ 5 x faster",
-        RowKind::Registrations { connect_each: true },
+        RowKind::Registrations {
+            count: 3_000,
+            connect_each: true,
+        },
     ),
     other(
         "start",

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use tokio::task::JoinSet;
 
-use super::Bench;
 use super::registrations::small;
+use super::{Bench, warm_up};
 use crate::fixture::TINY;
 use crate::measure::{Goal, Measure, Outcome, Unit};
 use crate::process;
@@ -15,8 +15,6 @@ use crate::security::Security;
 use crate::server::{Kind, Server};
 
 const CLIENTS: usize = 4;
-/// Load for the JIT before the first round.
-const WARM_UP: Duration = Duration::from_secs(3);
 
 /// Rounds of Java and ours in turn.
 pub(super) async fn run(bench: &mut Bench, security: Security) -> Result<Outcome> {
@@ -25,7 +23,7 @@ pub(super) async fn run(bench: &mut Bench, security: Security) -> Result<Outcome
     let mut servers = Vec::new();
     for kind in bench.kinds.clone() {
         let server = bench.secured("handshakes", kind, security).await?;
-        count(&server, security, WARM_UP).await?;
+        count(&server, security, warm_up(kind)).await?;
         servers.push(server);
     }
     for round in 1..=bench.rounds {

@@ -1,6 +1,6 @@
 //! A real Spark job of 600 x 600 tiny blocks: the story `tiny_blocks` of the tests with real Spark, an application for each server
-//! on one standalone cluster. Each writes once, and its executors go; then others read in turns, a fifth of the reduce ids in a
-//! round. Measures the job that reads, every block from the service. Called by `rows`.
+//! on one standalone cluster. Both write at the same time, and their executors go; then others read in turns, a tenth of the reduce
+//! ids in a round. Measures the job that reads, every block from the service. Called by `rows`.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -33,8 +33,11 @@ pub(super) async fn run(bench: &mut Bench) -> Result<Outcome> {
             Kind::Java => "java".to_owned(),
             Kind::Ours => format!("daemon:{}", bench.programs.daemon.display()),
         };
-        stories.push(Story::start(kind, &service, &described, &folder).await?);
-        (bench.say)(&format!("{kind:?}: written"));
+        stories.push(Story::start(kind, &service, &described, &folder)?);
+    }
+    for story in &mut stories {
+        story.step().await?;
+        (bench.say)(&format!("{:?}: written", story.kind));
     }
     for round in 1..=bench.rounds {
         for story in &mut stories {
@@ -56,7 +59,7 @@ pub(super) async fn run(bench: &mut Bench) -> Result<Outcome> {
         .context("the cluster did not end")??;
     let remarks = vec![
         "360,000 blocks of about 100 bytes, written once for each server, by executors that are gone when others read; a job reads \
-         72,000 of them, all blocks of a fifth of the reduce ids and in the next round of the next fifth; its time is from \
+         36,000 of them, all blocks of a tenth of the reduce ids and in the next round of the next tenth; its time is from \
          Spark's event log; two executors of one core, which stay, beside server, driver, master and worker on the same cores"
             .to_owned(),
     ];
@@ -117,8 +120,8 @@ struct Story {
 }
 
 impl Story {
-    /// Starts it; returns when its shuffle is written.
-    async fn start(kind: Kind, service: &str, cluster: &str, folder: &Path) -> Result<Self> {
+    /// Starts it; its first step ends when its shuffle is written and the executors that read have come.
+    fn start(kind: Kind, service: &str, cluster: &str, folder: &Path) -> Result<Self> {
         let log = folder.join(format!("story-{kind:?}.log").to_lowercase());
         let mut command = python("sparktest.run");
         command.args(["--version", crate::PYSPARK, "--service", service]);
@@ -130,15 +133,13 @@ impl Story {
         let asks = process.stdin.take();
         let stdout = process.stdout.take().context("its standard output")?;
         let says = BufReader::new(stdout).lines();
-        let mut story = Self {
+        Ok(Self {
             kind,
             process,
             asks,
             says,
             log,
-        };
-        story.step().await?;
-        Ok(story)
+        })
     }
 
     /// Lets it read once.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use super::Bench;
+use super::{Bench, warm_up};
 use crate::fixture::Shuffle;
 use crate::load::{Load, Sample, Shape, Window};
 use crate::measure::{Goal, Measure, Outcome, Unit};
@@ -28,9 +28,6 @@ pub(super) enum Quantity {
     Cpu(Unit),
     Latency(f64),
 }
-
-/// Load for the JIT before the first round.
-const JAVA_WARM_UP: Duration = Duration::from_secs(3);
 
 impl Quantity {
     fn measure(self) -> Measure {
@@ -74,13 +71,8 @@ pub(super) async fn run(bench: &mut Bench, spec: Spec) -> Result<Outcome> {
         &own
     };
     for server in servers {
-        let warm_up = if server.kind == Kind::Java {
-            JAVA_WARM_UP
-        } else {
-            Duration::from_millis(500)
-        };
         let window = Window {
-            lead_in: warm_up,
+            lead_in: warm_up(server.kind),
             measured: Duration::from_millis(100),
         };
         load.measure(&server.target, window)

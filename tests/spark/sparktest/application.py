@@ -107,6 +107,12 @@ class Application:
         """Waits until exactly `count` executors live."""
         wait_for(lambda: self.executors() == count, _EXECUTORS_LIMIT_S, f"{count} executors")
 
+    def let_executors_go(self) -> None:
+        """Has Spark release all executors, as it releases idle ones (`ExecutorAllocationManager`), and waits until they are gone."""
+        context = self.context._jsc.sc()
+        context.schedulerBackend().killExecutors(context.getExecutorIds(), False, False, False)
+        self.wait_for_executors(0)
+
     def executor_logs(self) -> str:
         """What all executors have logged so far."""
         found = sorted((self._cluster.work / self.id).glob("*/stderr"))
