@@ -12,29 +12,7 @@ use protocol::index_file::IndexError;
 use rustix::io::Errno;
 
 use crate::disk::device::Overloaded;
-
-/// Who is at fault when something fails.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Blame {
-    /// The peer asked for what is not there, or not its own.
-    Peer,
-    /// This node: its disk, its limits.
-    Node,
-    /// This program.
-    Bug,
-}
-
-impl Blame {
-    /// The label value in metrics.
-    #[must_use]
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::Peer => "peer",
-            Self::Node => "node",
-            Self::Bug => "bug",
-        }
-    }
-}
+use crate::failure::{Blame, Failure};
 
 /// Why a block is not served. `Display` is what the peer gets: first lines are Spark's where a
 /// search for them may be in use, what to do follows.
@@ -145,6 +123,16 @@ impl Error {
                 Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::AGAIN
             ),
             _ => false,
+        }
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self {
+            text: error.to_string(),
+            kind: error.kind(),
+            blame: error.blame(),
         }
     }
 }

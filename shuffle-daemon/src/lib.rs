@@ -19,7 +19,7 @@
 //! [`admin`] and [`metrics`] (what it shows), [`telemetry`] (log). [`control`] answers
 //! operators and [`ctl`] asks it ([`tls`] over TCP), [`drain`] is the word between them. [`k8s`] knows the Pods, [`cleanup`] removes
 //! what nobody owns, [`prepare`] makes directories before either starts, [`sidecar`] stays when its
-//! executor has gone, `state` is what the stores on disk share.
+//! executor has gone, `state` is what the stores on disk share, [`failure`] is what a peer is told and who is at fault.
 
 pub mod admin;
 pub mod app;
@@ -30,6 +30,7 @@ pub mod control;
 pub mod ctl;
 pub mod disk;
 pub mod drain;
+pub mod failure;
 pub mod handler;
 pub mod index;
 pub mod k8s;

@@ -7,6 +7,7 @@
 pub mod connection;
 pub mod dispatch;
 pub mod egress;
+pub mod error;
 pub mod handshake;
 pub mod in_flight;
 pub mod inbound;

@@ -89,6 +89,21 @@ const RULES: &[Rule] = &[
         reason: "handlers, and what they ask, never see a socket",
     },
     Rule {
+        within: &[
+            "shuffle-daemon/src/auth",
+            "shuffle-daemon/src/cleanup",
+            "shuffle-daemon/src/disk",
+            "shuffle-daemon/src/index",
+            "shuffle-daemon/src/k8s",
+            "shuffle-daemon/src/registry",
+            "shuffle-daemon/src/streams",
+        ],
+        except: &[],
+        absent: &["crate::handler", "crate::net"],
+        allowed: &[],
+        reason: "what handlers and connections ask knows neither",
+    },
+    Rule {
         within: &["shuffle-daemon/src"],
         except: &["shuffle-daemon/src/runtime"],
         absent: &[

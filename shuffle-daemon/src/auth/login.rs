@@ -13,8 +13,7 @@ use protocol::auth::engine::{self, Suite};
 use protocol::auth::{AuthMessage, Keys, SaslMessage};
 
 use super::Auth;
-use crate::handler::Failure;
-use crate::index::Blame;
+use crate::failure::{Blame, Failure};
 
 /// What a body leads to.
 #[derive(Debug)]

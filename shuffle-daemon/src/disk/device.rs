@@ -15,8 +15,10 @@ use rustix::io::{Errno, ReadWriteFlags};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
-use super::file::IOV_MAX;
 use crate::metrics;
+
+/// Buffers that one vectored call takes (`IOV_MAX` of Linux).
+pub const IOV_MAX: usize = 1024;
 
 /// The queue of a disk is full, or the daemon is going down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

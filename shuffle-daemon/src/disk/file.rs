@@ -10,7 +10,7 @@ use std::sync::Arc;
 use rustix::fs::FileType;
 use rustix::io::{Errno, ReadWriteFlags};
 
-use super::device::Device;
+use super::device::{Device, IOV_MAX};
 use super::roots::Wait;
 
 /// What tells one state of a file from another: identity and everything that changes when
@@ -133,9 +133,6 @@ impl AsFd for BlockFile {
         self.fd.as_fd()
     }
 }
-
-/// Buffers that one vectored call takes (`IOV_MAX` of Linux).
-pub const IOV_MAX: usize = 1024;
 
 fn version(stat: &rustix::fs::Stat) -> Version {
     Version {

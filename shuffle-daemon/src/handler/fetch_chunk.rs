@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use protocol::message::StreamChunkId;
 
-use super::{Failure, Service};
+use super::Service;
+use crate::failure::Failure;
 use crate::index::Error;
 use crate::index::map_output::Segment;
 use crate::index::resolver::Last;

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 
 use protocol::shuffle::{BlockTransferMessage, GetLocalDirsForExecutors, LocalDirsForExecutors};
 
-use super::{Failure, NO_MERGE, Service};
+use super::{NO_MERGE, Service};
+use crate::failure::Failure;
 use crate::index::Error;
 
 /// Executor id that stands for the directories of merged partitions.

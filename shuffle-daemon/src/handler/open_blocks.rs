@@ -8,7 +8,8 @@ use std::sync::Arc;
 use protocol::block_id::BlockIds;
 use protocol::shuffle::{FetchShuffleBlockChunks, FetchShuffleBlocks, OpenBlocks, StreamHandle};
 
-use super::{Failure, Service};
+use super::Service;
+use crate::failure::Failure;
 use crate::streams::{BlockList, Source, Streams};
 
 /// Opens the blocks of one or many map outputs of a shuffle.

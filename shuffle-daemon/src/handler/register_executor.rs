@@ -4,8 +4,8 @@ use std::net::IpAddr;
 
 use protocol::shuffle::RegisterExecutor;
 
-use super::{Failure, Service};
-use crate::index::Blame;
+use super::Service;
+use crate::failure::{Blame, Failure};
 use crate::metrics;
 use crate::registry::{Error, Registration};
 

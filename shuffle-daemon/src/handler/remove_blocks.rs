@@ -13,8 +13,9 @@ use protocol::disk_layout::FileName;
 use protocol::shuffle::RemoveBlocks;
 use rustix::io::Errno;
 
-use super::{Failure, Service};
+use super::Service;
 use crate::disk::roots::Roots;
+use crate::failure::Failure;
 use crate::index::Error;
 use crate::index::cache::Key;
 use crate::metrics;

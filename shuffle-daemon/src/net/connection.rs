@@ -12,14 +12,14 @@ use std::time::Duration;
 
 use protocol::auth::Keys;
 use protocol::cipher::Limits;
-use protocol::frame::{FrameError, Split};
-use protocol::wire::DecodeError;
+use protocol::frame::Split;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use super::dispatch::{Dispatch, Outcome, Slow};
 use super::egress;
+use super::error::Error;
 use super::handshake::Tls;
 use super::in_flight::InFlight;
 use super::inbound::{self, Inbound, InboundPool};
@@ -53,26 +53,6 @@ pub struct Worker {
     pub login_frame_bytes_max: usize,
     /// Cancelled when the daemon drains: finish what has arrived, then close.
     pub drain: CancellationToken,
-}
-
-/// Why a connection ended otherwise than by its peer.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// Reading failed.
-    #[error(transparent)]
-    Inbound(#[from] inbound::Error),
-    /// Sending failed.
-    #[error(transparent)]
-    Egress(#[from] egress::Error),
-    /// A frame that is no message.
-    #[error("malformed frame: {0}")]
-    Malformed(#[from] DecodeError),
-}
-
-impl From<FrameError> for Error {
-    fn from(error: FrameError) -> Self {
-        Self::Inbound(error.into())
-    }
 }
 
 /// Serves a connection until its peer closes it, it is idle too long, or the daemon drains. With authentication

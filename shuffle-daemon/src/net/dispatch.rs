@@ -15,10 +15,11 @@ use protocol::wire::DecodeError;
 
 use super::in_flight::InFlight;
 use super::replies::Replies;
+use crate::failure::Failure;
 use crate::handler::diagnose::{self, Diagnosis};
 use crate::handler::fetch_chunk::{self, Lookup, Pending};
 use crate::handler::remove_blocks::{self, Removal};
-use crate::handler::{Failure, NO_MERGE, Service, local_dirs, open_blocks, register_executor};
+use crate::handler::{NO_MERGE, Service, local_dirs, open_blocks, register_executor};
 use crate::index::resolver::Last;
 use crate::metrics;
 use crate::registry::Registration;

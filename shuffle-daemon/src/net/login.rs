@@ -13,12 +13,12 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::connection::Error;
+use super::error::Error;
 use super::inbound::{self, Inbound};
 use crate::auth::Auth;
 use crate::auth::gate::Place;
 use crate::auth::login::{Login, NoRandom, Passed, Step};
-use crate::handler::Failure;
+use crate::failure::Failure;
 use crate::metrics;
 
 /// Frames before the end of a login; a genuine one takes two, three with a fallback.

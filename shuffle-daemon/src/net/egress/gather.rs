@@ -14,9 +14,10 @@ use rustix::io::Errno;
 
 use super::COPY_BYTES_MAX;
 use crate::disk::buffer::Buffer;
-use crate::disk::file::{BlockFile, IOV_MAX};
+use crate::disk::device::IOV_MAX;
+use crate::disk::file::BlockFile;
 use crate::disk::roots::Wait;
-use crate::handler::Failure;
+use crate::failure::Failure;
 use crate::index::Error;
 use crate::net::replies::{Body, Replies, Reply};
 
