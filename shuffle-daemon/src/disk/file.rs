@@ -134,13 +134,17 @@ impl AsFd for BlockFile {
     }
 }
 
+#[allow(
+    clippy::useless_conversion,
+    reason = "the number of links has 32 bits on arm64"
+)]
 fn version(stat: &rustix::fs::Stat) -> Version {
     Version {
         size: u64::try_from(stat.st_size).unwrap_or(0),
         owner: stat.st_uid,
         inode: stat.st_ino,
         device: stat.st_dev,
-        links: stat.st_nlink,
+        links: stat.st_nlink.into(),
         modified: (stat.st_mtime, stat.st_mtime_nsec as i64),
         changed: (stat.st_ctime, stat.st_ctime_nsec as i64),
     }
