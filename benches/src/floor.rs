@@ -1,5 +1,5 @@
 //! What the kernel and the ciphers alone need on this machine at this moment: one bare loop that reads
-//! a cached file and sends it over loopback, and one that encrypts in memory, with no server around
+//! a cached file and sends it over loopback, one that encrypts in memory, and one that makes connections, with no server around
 //! them. Machines differ, and a shared one differs from hour to hour; goals in microseconds mean
 //! something only beside this.
 //! Called by `loadgen bench` for the report.
@@ -9,7 +9,7 @@ use std::io::{IoSliceMut, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::fd::AsFd;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use protocol::auth::{Keys, SaslCipher, SaslKeys};
@@ -21,18 +21,31 @@ use rustix::time::{ClockId, clock_gettime};
 /// A bare loop and what it cost.
 #[derive(Debug)]
 pub struct Floor {
-    /// What was sent, or encrypted.
+    /// What was sent, encrypted, or connected.
     pub work: &'static str,
-    /// CPU time of the thread for each block.
-    pub per_block: Duration,
-    /// The same for each GB.
-    pub seconds_per_gb: f64,
+    /// CPU time of the thread for each block or connection.
+    pub cpu: Duration,
+    /// What it is a part of.
+    pub whole: Whole,
+}
+
+/// What a loop comes to in all.
+#[derive(Debug, Clone, Copy)]
+pub enum Whole {
+    /// Blocks; CPU seconds for each GB.
+    Bytes(f64),
+    /// Connections; from the start of one to the start of the next.
+    Connections(Duration),
 }
 
 const HEADER_BYTES: usize = 21;
 const FILE_BYTES: u64 = 64 << 20;
 /// Bytes that each loop sends; the first tenth is not counted.
 const SENT_BYTES: usize = 1 << 30;
+/// Connections that are made one after another; the first tenth is not counted.
+const CONNECTIONS: u32 = 3000;
+/// Bytes of what is asked and answered on them.
+const ANSWER_BYTES: usize = 100;
 /// Bytes that a connection seals at once.
 const SEALED_BYTES: usize = 128 << 10;
 
@@ -59,7 +72,15 @@ pub fn measure(work: &Path) -> Result<Vec<Floor>> {
         loop_of("16 MiB: a header, one sendfile", 16 << 20, 1, &file),
     ];
     std::fs::remove_file(&path)?;
-    floors.into_iter().chain(ciphers()).collect()
+    let connections = [
+        connecting("a connection: accepted, one answer, closed", 1),
+        connecting("a connection: accepted, two answers, closed", 2),
+    ];
+    floors
+        .into_iter()
+        .chain(ciphers())
+        .chain(connections)
+        .collect()
 }
 
 fn ciphers() -> [Result<Floor>; 4] {
@@ -110,8 +131,8 @@ fn sealing(work: &'static str, keys: &Keys, bytes: usize) -> Result<Floor> {
     ensure!(sealed.len() >= SEALED_BYTES, "less than was sealed");
     Ok(Floor {
         work,
-        per_block: spent / u32::try_from(blocks)?,
-        seconds_per_gb: spent.as_secs_f64() * 1e9 / bytes as f64,
+        cpu: spent / u32::try_from(blocks)?,
+        whole: Whole::Bytes(spent.as_secs_f64() * 1e9 / bytes as f64),
     })
 }
 
@@ -152,8 +173,49 @@ fn loop_of(work: &'static str, block: usize, gathered: usize, file: &File) -> Re
     let blocks = turns * gathered;
     Ok(Floor {
         work,
-        per_block: spent / u32::try_from(blocks)?,
-        seconds_per_gb: spent.as_secs_f64() * 1e9 / (blocks * block) as f64,
+        cpu: spent / u32::try_from(blocks)?,
+        whole: Whole::Bytes(spent.as_secs_f64() * 1e9 / (blocks * block) as f64),
+    })
+}
+
+/// Serves a client that connects, asks and closes, again and again.
+fn connecting(work: &'static str, answers: usize) -> Result<Floor> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    let address = listener.local_addr()?;
+    let unmeasured = CONNECTIONS / 10;
+    let client = std::thread::spawn(move || -> std::io::Result<()> {
+        for _ in 0..unmeasured + CONNECTIONS {
+            let mut stream = TcpStream::connect(address)?;
+            stream.set_nodelay(true)?;
+            for _ in 0..answers {
+                stream.write_all(&[0; ANSWER_BYTES])?;
+                stream.read_exact(&mut [0; ANSWER_BYTES])?;
+            }
+        }
+        Ok(())
+    });
+    let (mut cpu, mut begin) = (cpu_time()?, Instant::now());
+    for number in 0..unmeasured + CONNECTIONS {
+        if number == unmeasured {
+            (cpu, begin) = (cpu_time()?, Instant::now());
+        }
+        let (mut stream, _) = listener.accept()?;
+        stream.set_nodelay(true)?;
+        for _ in 0..answers {
+            stream.read_exact(&mut [0; ANSWER_BYTES])?;
+            stream.write_all(&[0; ANSWER_BYTES])?;
+        }
+        ensure!(stream.read(&mut [0])? == 0, "the client asks for more");
+    }
+    let (spent, wall) = (cpu_time()? - cpu, begin.elapsed());
+    let done = client
+        .join()
+        .map_err(|_| anyhow::anyhow!("the client panicked"))?;
+    done.context("connect")?;
+    Ok(Floor {
+        work,
+        cpu: spent / CONNECTIONS,
+        whole: Whole::Connections(wall / CONNECTIONS),
     })
 }
 

@@ -2,8 +2,9 @@
 //! measured on. Owns the wording; measures nothing. Called by `loadgen bench`.
 
 use std::fmt::Write;
+use std::time::Duration;
 
-use crate::floor::Floor;
+use crate::floor::{Floor, Whole};
 use crate::measure::{Goal, Measure, Outcome, Spread};
 use crate::rows::Row;
 use crate::server::Kind;
@@ -72,19 +73,22 @@ pub fn table(lines: &[Line]) -> String {
 #[must_use]
 pub fn floors(floors: &[Floor]) -> String {
     let mut out = String::from(
-        "The kernel and the ciphers alone, in the same run: bare loops over one loopback connection or in memory, no server around \
-         them. A server that sends files cannot cost less, and one that encrypts pays for the cipher, for reading and for \
-         sending; goals in µs or CPU s/GB are to be read beside these. Where the time goes in rows that miss a goal: [PROFILES.md](PROFILES.md).\n\n\
+        "The kernel and the ciphers alone, in the same run: bare loops over loopback or in memory, no server around \
+         them. A server that sends files cannot cost less, one that encrypts pays for the cipher, for reading and for \
+         sending, and one that takes logins or registrations for the connection; goals in µs or CPU s/GB are to be read beside these. Where the time goes in rows that miss a goal: [PROFILES.md](PROFILES.md).\n\n\
          | bare loop | CPU of its thread | |\n| --- | --- | --- |\n",
     );
     for floor in floors {
-        let micros = number(floor.per_block.as_secs_f64() * 1e6);
-        let _ = writeln!(
-            out,
-            "| {} | {micros} µs/block | {} CPU s/GB |",
-            floor.work,
-            number(floor.seconds_per_gb)
-        );
+        let micros = |time: Duration| number(time.as_secs_f64() * 1e6);
+        let cpu = micros(floor.cpu);
+        let (each, whole) = match floor.whole {
+            Whole::Bytes(seconds) => ("block", format!("{} CPU s/GB", number(seconds))),
+            Whole::Connections(time) => {
+                let text = format!("{} µs from one to the next", micros(time));
+                ("connection", text)
+            }
+        };
+        let _ = writeln!(out, "| {} | {cpu} µs/{each} | {whole} |", floor.work);
     }
     out
 }
