@@ -112,10 +112,9 @@ vectors: build ## Check the golden vectors alone; SHUFFLE_VECTORS=DIR takes othe
 	$(TEST) --test e2e -- --nocapture transcripts:: invalid_messages
 
 # strace stands before the daemon under its own name, so the test of the link has nothing to link to.
-syscalls: build ## Compare the system calls of the daemon in tests with its own list (strace)
+syscalls: build kube ## Compare the system calls of the daemon in tests with its own list (strace)
 	@.ci/need rust cc
-	.ci/syscalls $(DAEMON) cargo test --workspace --test e2e --no-fail-fast -- --skip hostile --skip limits \
-		--skip the_link_is_the_client
+	.ci/syscalls $(DAEMON) cargo test --workspace --test e2e --test api --no-fail-fast -- --skip the_link_is_the_client
 
 bench: build ## Measure beside Spark's Java service (under 15 minutes after the build); writes benches/RESULTS.md
 	@.ci/need java python
